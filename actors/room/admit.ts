@@ -1,0 +1,103 @@
+/**
+ * The one door for events: every event is built or checked here, authorized against the state before it, and handed to
+ * `persist.ts`. Nothing else may store an event.
+ */
+import { errors } from "../../shared/errors.ts";
+import type { EventId, UserId } from "../../shared/ids.ts";
+import type { JsonObject } from "../../shared/json.ts";
+import { canonicalJson, checkCanonical } from "../../shared/matrix/canonical-json.ts";
+import { draftOf, type MatrixEvent, type Pdu, type StateLookup } from "../../shared/matrix/event.ts";
+import { authTypesForEvent } from "../../shared/matrix/event-auth/auth-types.ts";
+import { authorize } from "../../shared/matrix/event-auth/state-dependent.ts";
+import { buildPdu, depthAfter, signDraft } from "../../shared/matrix/event-draft.ts";
+import { checkEventFormat } from "../../shared/matrix/event-format.ts";
+import type { RoomVersionRules } from "../../shared/matrix/room-version.ts";
+import type { SigningKey } from "../../shared/rpc/server.ts";
+import type { RoomContext } from "./context.ts";
+import { persistEvent } from "./persist.ts";
+import { findCurrentState, stateLookupAt } from "./state.ts";
+import type { EventRecord } from "./store/events.ts";
+import type { RoomTransaction } from "./store/index.ts";
+
+/** Forward extremities that a new event follows, at most; the deepest ones. */
+const maxOwnPrevEvents = 10;
+
+/** A new event of a local user. */
+export interface LocalEvent {
+  readonly sender: UserId;
+  readonly type: string;
+  /** Null: a message event. */
+  readonly stateKey: string | null;
+  readonly content: JsonObject;
+  readonly redacts: EventId | null;
+  readonly deviceId: string | null;
+  readonly txnId: string | null;
+}
+
+/** A local event with nothing about the request that made it. */
+export function stateEvent(sender: UserId, type: string, stateKey: string, content: JsonObject): LocalEvent {
+  return { sender, type, stateKey, content, redacts: null, deviceId: null, txnId: null };
+}
+
+/**
+ * Builds a local event on the room's forward extremities, authorizes and signs it, and stores it.
+ *
+ * A state event that would change nothing is not stored: the event that set the state is the answer.
+ *
+ * @throws MatrixError M_FORBIDDEN with the rule's reason, M_TOO_LARGE, M_BAD_JSON for content that is not canonical JSON
+ * @see https://spec.matrix.org/v1.19/server-server-api/#pdus
+ */
+export function admitLocalEvent(room: RoomContext, tx: RoomTransaction, key: SigningKey, local: LocalEvent): EventId {
+  const rules = tx.room.rules();
+  // By the vector rather than the flat table: its nodes are in memory as a rule.
+  const state = stateLookupAt(tx, tx.room.get().stateRoot);
+  const pdu = draftPdu(room, tx, local, state);
+  assertCanonical(pdu);
+  const decision = authorize(draftOf(pdu, rules), rules, state, (server) => server === room.config.serverName);
+  if (!decision.allowed) throw errors.forbidden(decision.reason);
+  const unchanged = findUnchangedState(tx, local);
+  if (unchanged !== null) return unchanged.eventId;
+  const event = signDraft(pdu, rules, room.config.serverName, key);
+  assertFormat(event, rules);
+  persistEvent(room, tx, { event, deviceId: local.deviceId, txnId: local.txnId });
+  return event.eventId;
+}
+
+function draftPdu(room: RoomContext, tx: RoomTransaction, local: LocalEvent, state: StateLookup): Pdu {
+  const rules = tx.room.rules();
+  const extremities = tx.extremities.forward(maxOwnPrevEvents);
+  const authEvents: EventId[] = [];
+  for (const [type, stateKey] of authTypesForEvent(local, rules)) {
+    const event = state(type, stateKey);
+    if (event !== null) authEvents.push(event.eventId);
+  }
+  const fields = {
+    ...local,
+    roomId: room.roomId,
+    originServerTs: room.clock.now(),
+    depth: depthAfter(extremities.map((extremity) => extremity.depth)),
+    prevEvents: extremities.map((extremity) => extremity.eventId),
+    authEvents,
+  };
+  return buildPdu(fields, rules);
+}
+
+function assertCanonical(pdu: Pdu): void {
+  const canonical = checkCanonical(pdu);
+  if (!canonical.ok) throw errors.badJson(`The event is not canonical JSON: ${canonical.reason}`);
+}
+
+/** @throws MatrixError M_TOO_LARGE for an event over a size limit, M_BAD_JSON for one with a malformed field */
+export function assertFormat(event: MatrixEvent, rules: RoomVersionRules): void {
+  const format = checkEventFormat(event.pdu, rules);
+  if (format.ok) return;
+  throw format.tooLarge ? errors.tooLarge(`Event too large: ${format.reason}`) : errors.badJson(format.reason);
+}
+
+/** The current state event, if the same sender gave it the same content. */
+function findUnchangedState(tx: RoomTransaction, local: LocalEvent): EventRecord | null {
+  if (local.stateKey === null) return null;
+  const current = findCurrentState(tx, local.type, local.stateKey);
+  if (current === null || current.sender !== local.sender || current.redactedBy !== null) return null;
+  return canonicalJson(current.event.content) === canonicalJson(local.content) ? current : null;
+}

@@ -1,0 +1,26 @@
+/** Storing, and then telling: the one way in which requests change the room. */
+import type { RoomContext } from "./context.ts";
+import { projectDirectory } from "./directory.ts";
+import type { RoomTransaction } from "./store/index.ts";
+import { deliverWakes } from "./wakes.ts";
+
+/** Runs `work` in the next commit and, once it is stored, lets everybody know who has to. */
+export async function commit<T>(room: RoomContext, work: (tx: RoomTransaction) => T): Promise<T> {
+  const value = await room.memory.commits.submit(work);
+  afterCommit(room);
+  return value;
+}
+
+/**
+ * Delivers what the last commit owes: wakes to users, the room's summary to the directory. Several requests of one commit
+ * share one delivery. What fails here is repeated by the alarm.
+ */
+export function afterCommit(room: RoomContext): void {
+  if (room.memory.isDeliveryDue) return;
+  room.memory.isDeliveryDue = true;
+  room.background(async () => {
+    await Promise.resolve();
+    room.memory.isDeliveryDue = false;
+    await Promise.all([deliverWakes(room), projectDirectory(room)]);
+  });
+}

@@ -1,0 +1,55 @@
+/** What the room does by itself, later: the alarm's work, and what sets the alarm. */
+import { describeError } from "../../shared/log.ts";
+import type { RoomContext } from "./context.ts";
+import { projectDirectory } from "./directory.ts";
+import { expireTyping } from "./ephemeral.ts";
+import { repeatWakes } from "./wakes.ts";
+
+/** How long a client may repeat a request and get the same answer. */
+export const transactionLifetimeMs = 24 * 60 * 60 * 1000;
+/** Old transactions are dropped in one go, this often at most. */
+const trimPauseMs = 60 * 60 * 1000;
+/** How long the server's register may lack the room before the alarm sees to it. */
+const noteAfterMs = 10_000;
+
+/** Everything that is due. Each piece of work fails alone. @throws Error when one did: the alarm is set again. */
+export async function onRoomAlarm(room: RoomContext): Promise<void> {
+  if (room.store.room.find() === null) return;
+  const failed: string[] = [];
+  for (const work of [trimTransactions, expireTyping, repeatWakes, projectDirectory, noteRoom]) {
+    try {
+      await work(room);
+    } catch (thrown) {
+      failed.push(`${work.name}: ${describeError(thrown)}`);
+    }
+  }
+  if (failed.length > 0) throw new Error(failed.join("; "));
+}
+
+/** Makes sure that transactions are dropped when they are old. To be called when one is stored. */
+export function trimTransactionsLater(room: RoomContext): void {
+  room.alarm.ensure(room.clock.now() + transactionLifetimeMs);
+}
+
+/** Drops the transactions that no client repeats any more. */
+export function trimTransactions(room: RoomContext): void {
+  const now = room.clock.now();
+  let oldest = room.store.transactions.oldestTs();
+  if (oldest !== null && oldest + transactionLifetimeMs <= now) {
+    room.store.transaction((tx) => tx.transactions.deleteBefore(now - transactionLifetimeMs + 1));
+    oldest = room.store.transactions.oldestTs();
+  }
+  if (oldest !== null) room.alarm.ensure(Math.max(oldest + transactionLifetimeMs, now + trimPauseMs));
+}
+
+/** Makes sure that the server's register notes the room even if this instance dies. To be called when the room is made. */
+export function noteRoomLater(room: RoomContext): void {
+  room.alarm.ensure(room.clock.now() + noteAfterMs);
+}
+
+/** Has the server's register note the room, for maintenance that visits every room. */
+export async function noteRoom(room: RoomContext): Promise<void> {
+  if (room.store.room.find()?.isNoted !== false) return;
+  await room.actors.server(room.config.serverName).noteRoom(room.roomId);
+  room.store.transaction((tx) => tx.room.setNoted());
+}

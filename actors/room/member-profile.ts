@@ -1,0 +1,33 @@
+import { errors } from "../../shared/errors.ts";
+import { serverNameOf, type UserId } from "../../shared/ids.ts";
+import { type JsonObject, stringField } from "../../shared/json.ts";
+import type { RoomContext } from "./context.ts";
+
+/** Whether a user belongs to this server. */
+export function isLocalUser(room: RoomContext, userId: UserId): boolean {
+  return serverNameOf(userId) === room.config.serverName;
+}
+
+/**
+ * Refuses an invitee of another server: no event can be sent there yet, and an invite that nobody receives would be a lie.
+ * @throws MatrixError M_FORBIDDEN
+ */
+export function assertLocalInvitee(room: RoomContext, invitee: UserId): void {
+  if (isLocalUser(room, invitee)) return;
+  throw errors.forbidden(`${invitee} cannot be invited: this server does not federate with ${serverNameOf(invitee)}`);
+}
+
+/** `displayname` and `avatar_url` for a member event, as the user has set them; empty for users of other servers. */
+export async function fetchMemberProfile(room: RoomContext, userId: UserId): Promise<JsonObject> {
+  return isLocalUser(room, userId) ? profileFields(await room.actors.user(userId).getMemberProfile()) : {};
+}
+
+/** Of a profile, what a member event carries. */
+export function profileFields(profile: JsonObject): JsonObject {
+  const fields: JsonObject = {};
+  for (const name of ["displayname", "avatar_url"]) {
+    const value = stringField(profile, name);
+    if (value !== null) fields[name] = value;
+  }
+  return fields;
+}

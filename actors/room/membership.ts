@@ -1,0 +1,195 @@
+/** Changes of membership that a local user makes: join, invite, knock, leave, kick, ban, unban; and forgetting. */
+import { errors } from "../../shared/errors.ts";
+import { type EventId, parseUserId, type UserId } from "../../shared/ids.ts";
+import { field, type JsonObject, stringField, withFields } from "../../shared/json.ts";
+import { canonicalJson, checkCanonical } from "../../shared/matrix/canonical-json.ts";
+import { membershipOf } from "../../shared/matrix/content/member.ts";
+import type { ChangeMembershipInput, Membership, SendEventInput } from "../../shared/rpc/room.ts";
+import type { SigningKey } from "../../shared/rpc/server.ts";
+import { admitLocalEvent, stateEvent } from "./admit.ts";
+import { commit } from "./commit.ts";
+import type { RoomContext } from "./context.ts";
+import { assertLocalInvitee, fetchMemberProfile, isLocalUser, profileFields } from "./member-profile.ts";
+import { authoriserFor, fetchRoomsThatAllow } from "./restricted-join.ts";
+import { fetchSigningKey } from "./signing.ts";
+import { findCurrentState } from "./state.ts";
+import type { EventRecord } from "./store/events.ts";
+import type { RoomTransaction } from "./store/index.ts";
+import { deliverWakesTo } from "./wakes.ts";
+
+/** Longest name and avatar URL of a member event, in characters. */
+const maxDisplayNameLength = 256;
+const maxAvatarUrlLength = 1_000;
+
+type Action = ChangeMembershipInput["action"];
+
+const membershipAfter: Readonly<Record<Action, Membership>> = {
+  join: "join",
+  invite: "invite",
+  knock: "knock",
+  leave: "leave",
+  kick: "leave",
+  unban: "leave",
+  ban: "ban",
+};
+
+/** A change on its way: what the new member event is to say. */
+interface MemberChange {
+  readonly action: Action;
+  readonly requester: UserId;
+  readonly target: UserId;
+  /** Without membership and authoriser. */
+  readonly content: JsonObject;
+  readonly deviceId: string | null;
+}
+
+/**
+ * Changes a membership. A change that is made already is answered with the event that made it.
+ *
+ * @throws MatrixError M_FORBIDDEN with the rule's reason; M_BAD_STATE (403) for what makes no sense in the target's state;
+ *   M_NOT_FOUND for joining or knocking on a room that does not exist; M_LIMIT_EXCEEDED
+ * @see https://spec.matrix.org/v1.19/client-server-api/#room-membership
+ */
+export function changeMembership(
+  room: RoomContext,
+  input: ChangeMembershipInput,
+): Promise<{ eventId: EventId | null }> {
+  const { action, requester, target } = input;
+  if (input.thirdPartySigned !== null) {
+    throw errors.unrecognized("Joining with an invite by third-party id is not supported yet");
+  }
+  const content: JsonObject = input.reason === null ? {} : { reason: input.reason };
+  return changeMember(room, { action, requester, target, content, deviceId: null });
+}
+
+/**
+ * `PUT /rooms/{roomId}/state/m.room.member/{userId}`: the same changes, with content of the client's own.
+ * @throws MatrixError as {@link changeMembership}; M_BAD_JSON, M_INVALID_PARAM
+ * @see https://spec.matrix.org/v1.19/client-server-api/#put_matrixclientv3roomsroomidstateeventtypestatekey
+ */
+export function sendMemberEvent(
+  room: RoomContext,
+  input: SendEventInput & { stateKey: string },
+): Promise<{ eventId: EventId }> {
+  const target = parseUserId(input.stateKey);
+  if (target === null) throw errors.invalidParam("The state key of a member event must be a user id");
+  const action = membershipOf(input.content);
+  if (action === null) throw errors.badJson("content.membership is missing or unknown");
+  const { sender: requester, deviceId } = input;
+  const content = withFields(input.content, { membership: undefined, join_authorised_via_users_server: undefined });
+  const tooLong = (name: string, limit: number): boolean => (stringField(content, name)?.length ?? 0) > limit;
+  if (tooLong("displayname", maxDisplayNameLength)) throw errors.badJson("content.displayname is too long");
+  if (tooLong("avatar_url", maxAvatarUrlLength)) throw errors.badJson("content.avatar_url is too long");
+  return changeMember(room, { action, requester, target, content, deviceId });
+}
+
+async function changeMember(room: RoomContext, change: MemberChange): Promise<{ eventId: EventId }> {
+  const membership = membershipAfter[change.action];
+  assertReachable(room, change);
+  const key = await fetchSigningKey(room);
+  const carriesProfile = membership === "join" || membership === "invite" || membership === "knock";
+  const profile = carriesProfile ? await fetchMemberProfile(room, change.target) : {};
+  const content = withFields(withFields(profile, change.content), { membership });
+  const canonical = checkCanonical(content);
+  if (!canonical.ok) throw errors.badJson(`The event is not canonical JSON: ${canonical.reason}`);
+  const allowingRooms = membership === "join" ? await fetchRoomsThatAllow(room, change.target) : new Set<never>();
+  const eventId = await commit(room, (tx) => {
+    const old = tx.room.find() === null ? null : findCurrentState(tx, "m.room.member", change.target);
+    const unchanged = findUnchanged(old, change.requester, content);
+    if (unchanged !== null) return unchanged;
+    assertMakesSense(change, old);
+    countLimits(room, membership, old);
+    const authoriser = membership === "join" ? authoriserFor(room, tx, { target: change.target, allowingRooms }) : null;
+    return admitMember(room, tx, key, { ...change, content: withAuthoriser(content, authoriser) });
+  });
+  await deliverWakesTo(room, [change.requester, change.target]);
+  return { eventId };
+}
+
+/** @throws MatrixError M_NOT_FOUND, M_FORBIDDEN */
+function assertReachable(room: RoomContext, { action, requester, target }: MemberChange): void {
+  if (room.store.room.find() === null) {
+    // Another server may know the room; there is none yet that could be asked.
+    if (action === "join" || action === "knock") throw errors.notFound("No server is known that is in the room");
+    throw errors.forbidden(`${requester} is not in the room`);
+  }
+  if (action === "invite") assertLocalInvitee(room, target);
+}
+
+function admitMember(
+  room: RoomContext,
+  tx: RoomTransaction,
+  key: SigningKey,
+  { requester, target, content, deviceId }: Omit<MemberChange, "action">,
+): EventId {
+  return admitLocalEvent(room, tx, key, { ...stateEvent(requester, "m.room.member", target, content), deviceId });
+}
+
+function withAuthoriser(content: JsonObject, authoriser: UserId | null): JsonObject {
+  return withFields(content, { join_authorised_via_users_server: authoriser ?? undefined });
+}
+
+/** The present member event, if the same user made it say the same. Who had authorised a join is no part of that. */
+function findUnchanged(old: EventRecord | null, requester: UserId, content: JsonObject): EventId | null {
+  if (old === null || old.sender !== requester || old.redactedBy !== null) return null;
+  return canonicalJson(withAuthoriser(old.event.content, null)) === canonicalJson(content) ? old.eventId : null;
+}
+
+/**
+ * What the authorization rules would let pass, or refuse for a reason that misleads.
+ * @throws MatrixError M_BAD_STATE, M_FORBIDDEN
+ */
+function assertMakesSense({ action, target }: MemberChange, old: EventRecord | null): void {
+  const before = old === null ? null : membershipOf(old.event.content);
+  if (action === "unban" && before !== "ban") throw errors.badState(`${target} is not banned`);
+  if (before === "ban" && (action === "join" || action === "invite" || action === "knock")) {
+    throw errors.forbidden(`${target} is banned from the room`);
+  }
+  if (action === "kick" && before === "ban") throw errors.badState(`${target} is banned, not in the room`);
+  if (action === "kick" && (before === null || before === "leave")) {
+    throw errors.forbidden(`${target} is not in the room`);
+  }
+}
+
+/** @throws MatrixError M_LIMIT_EXCEEDED */
+function countLimits(room: RoomContext, membership: Membership, old: EventRecord | null): void {
+  const isJoined = old !== null && membershipOf(old.event.content) === "join";
+  if (membership === "join" && !isJoined) room.memory.limits.count("rc_joins_per_room");
+  if (membership === "invite") room.memory.limits.count("rc_invites.per_room");
+}
+
+/**
+ * `POST /rooms/{roomId}/forget`: the user no longer has the room or its history. Safe to repeat.
+ * @throws MatrixError M_UNKNOWN while the user is still in the room
+ * @see https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3roomsroomidforget
+ */
+export async function forget(room: RoomContext, requester: UserId): Promise<null> {
+  await commit(room, (tx) => {
+    const member = tx.room.find() === null ? null : tx.memberships.find(requester);
+    if (member === null) return;
+    if (member.membership !== "leave" && member.membership !== "ban") {
+      throw errors.unknown(`${requester} has not left the room`);
+    }
+    if (!member.isForgotten) tx.memberships.forget(requester);
+  });
+  await room.actors.user(requester).roomForgotten(room.roomId);
+  return null;
+}
+
+/**
+ * Writes the user's new name and avatar into the room, where the user is joined and they differ.
+ * @see https://spec.matrix.org/v1.19/client-server-api/#events-on-change-of-profile-information
+ */
+export async function updateMemberProfile(room: RoomContext, userId: UserId, profile: JsonObject): Promise<null> {
+  if (room.store.room.find() === null || !isLocalUser(room, userId)) return null;
+  const key = await fetchSigningKey(room);
+  const content = withFields(profileFields(profile), { membership: "join" });
+  await commit(room, (tx) => {
+    const old = findCurrentState(tx, "m.room.member", userId);
+    if (old === null || membershipOf(old.event.content) !== "join") return;
+    const isSame = (name: string): boolean => field(old.event.content, name) === field(content, name);
+    if (isSame("displayname") && isSame("avatar_url") && old.redactedBy === null) return;
+    admitLocalEvent(room, tx, key, stateEvent(userId, "m.room.member", userId, content));
+  });
+  return null;
+}

@@ -1,0 +1,190 @@
+import type { Sql } from "../../../schema/sql.ts";
+import type { EventId, UserId } from "../../../shared/ids.ts";
+import { type MatrixEvent, storedEvent } from "../../../shared/matrix/event.ts";
+import type { StateRoot } from "../state-tree.ts";
+import type { RoomCaches } from "./cache.ts";
+import { RoomReader } from "./room.ts";
+
+/** What became of an event here. Only accepted events are seen by clients. */
+export type EventStatus = "accepted" | "soft_failed" | "rejected" | "outlier";
+
+/** An event as stored, with what this server knows of it beside its PDU. */
+export interface EventRecord {
+  /** Local number, in order of arrival. */
+  readonly eventNid: number;
+  readonly eventId: EventId;
+  /** Null for what no client may see; negative for history fetched later. */
+  readonly streamPosition: number | null;
+  readonly status: EventStatus;
+  readonly depth: number;
+  /** ms since epoch, as its sender claims */
+  readonly originServerTs: number;
+  readonly sender: UserId;
+  readonly type: string;
+  /** Null: not a state event. */
+  readonly stateKey: string | null;
+  /** The state before and after the event; equal for message events. */
+  readonly stateRootBefore: StateRoot;
+  readonly stateRootAfter: StateRoot;
+  /** The redaction that was applied. `event` is the original all the same: whoever serves it prunes it. */
+  readonly redactedBy: EventId | null;
+  /** The device and transaction id of the request that made it. */
+  readonly deviceId: string | null;
+  readonly txnId: string | null;
+  /** The event itself; its JSON is parsed when a field is first asked for. */
+  readonly event: MatrixEvent;
+}
+
+/** An event to be stored. `json` is its PDU as canonical JSON. */
+export type NewEvent = Omit<EventRecord, "redactedBy"> & { readonly json: string };
+
+type EventRow = {
+  event_nid: number;
+  event_id: EventId;
+  stream_position: number | null;
+  status: EventStatus;
+  depth: number;
+  origin_server_ts: number;
+  sender: UserId;
+  type: string;
+  state_key: string | null;
+  state_root_before: number | null;
+  state_root_after: number | null;
+  redacted_by: EventId | null;
+  device_id: string | null;
+  txn_id: string | null;
+  json: string;
+};
+
+const columns = `e.event_nid, e.event_id, e.stream_position, e.status, e.depth, e.origin_server_ts, e.sender, e.type,
+  e.state_key, e.state_root_before, e.state_root_after, e.redacted_by, e.device_id, e.txn_id, e.json`;
+
+/** Larger events are not worth their room in the cache. */
+const maxCachedJson = 16_384;
+
+/** SQL of the table `events`. */
+export class EventsReader {
+  protected readonly sql: Sql;
+  protected readonly caches: RoomCaches;
+  readonly #room: RoomReader;
+
+  constructor(sql: Sql, caches: RoomCaches) {
+    this.sql = sql;
+    this.caches = caches;
+    this.#room = new RoomReader(sql, caches);
+  }
+
+  byId(eventId: EventId): EventRecord | null {
+    const row = this.sql.one<EventRow>(`SELECT ${columns} FROM events e WHERE e.event_id = ?`, eventId);
+    return row === null ? null : this.#recordOf(row);
+  }
+
+  /** @throws Error when there is no such event: numbers are only taken from this database. */
+  byNid(eventNid: number): EventRecord {
+    const cached = this.caches.events.get(eventNid);
+    if (cached !== undefined) return cached;
+    const row = this.sql.one<EventRow>(`SELECT ${columns} FROM events e WHERE e.event_nid = ?`, eventNid);
+    if (row === null) throw new Error("an event that the room refers to is missing");
+    const record = this.#recordOf(row);
+    if (row.json.length <= maxCachedJson) this.caches.events.set(eventNid, record);
+    return record;
+  }
+
+  /** The events of these numbers, in the order of the numbers given. */
+  byNids(eventNids: readonly number[]): EventRecord[] {
+    const rows = this.sql.all<EventRow>(
+      `SELECT ${columns} FROM json_each(?) AS wanted JOIN events e ON e.event_nid = wanted.value ORDER BY wanted.key`,
+      JSON.stringify(eventNids),
+    );
+    return rows.map((row) => this.#recordOf(row));
+  }
+
+  /** The event that took a position of the stream; null: a receipt or a change of typing did, or nothing. */
+  atPosition(streamPosition: number): EventRecord | null {
+    const row = this.sql.one<EventRow>(`SELECT ${columns} FROM events e WHERE e.stream_position = ?`, streamPosition);
+    return row === null ? null : this.#recordOf(row);
+  }
+
+  /** Events with `after` < position ≤ `through`, oldest first. */
+  forward(after: number, through: number, limit: number): EventRecord[] {
+    const rows = this.sql.all<EventRow>(
+      `SELECT ${columns} FROM events e WHERE e.stream_position > ? AND e.stream_position <= ?
+       ORDER BY e.stream_position LIMIT ?`,
+      after,
+      through,
+      limit,
+    );
+    return rows.map((row) => this.#recordOf(row));
+  }
+
+  /** Events with `after` < position ≤ `through`, newest first. */
+  backward(through: number, after: number, limit: number): EventRecord[] {
+    const rows = this.sql.all<EventRow>(
+      `SELECT ${columns} FROM events e WHERE e.stream_position > ? AND e.stream_position <= ?
+       ORDER BY e.stream_position DESC LIMIT ?`,
+      after,
+      through,
+      limit,
+    );
+    return rows.map((row) => this.#recordOf(row));
+  }
+
+  /** Position of the oldest event that clients may be given; null when there is none. */
+  oldestPosition(): number | null {
+    const query = "SELECT MIN(stream_position) AS position FROM events WHERE stream_position IS NOT NULL";
+    return this.sql.one<{ position: number | null }>(query)?.position ?? null;
+  }
+
+  #recordOf(row: EventRow): EventRecord {
+    return {
+      eventNid: row.event_nid,
+      eventId: row.event_id,
+      streamPosition: row.stream_position,
+      status: row.status,
+      depth: row.depth,
+      originServerTs: row.origin_server_ts,
+      sender: row.sender,
+      type: row.type,
+      stateKey: row.state_key,
+      stateRootBefore: row.state_root_before,
+      stateRootAfter: row.state_root_after,
+      redactedBy: row.redacted_by,
+      deviceId: row.device_id,
+      txnId: row.txn_id,
+      event: storedEvent(row.event_id, row.json, this.#room.rules()),
+    };
+  }
+}
+
+/** Exists only inside a transaction. Called by `persist.ts` and by nobody else. */
+export class EventsWriter extends EventsReader {
+  insert(event: NewEvent): void {
+    this.caches.writes += 1;
+    this.sql.run(
+      `INSERT INTO events (event_nid, event_id, stream_position, status, depth, origin_server_ts, sender, type, state_key,
+         state_root_before, state_root_after, device_id, txn_id, json)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      event.eventNid,
+      event.eventId,
+      event.streamPosition,
+      event.status,
+      event.depth,
+      event.originServerTs,
+      event.sender,
+      event.type,
+      event.stateKey,
+      event.stateRootBefore,
+      event.stateRootAfter,
+      event.deviceId,
+      event.txnId,
+      event.json,
+    );
+  }
+
+  /** Notes that a redaction applies. The JSON stays: only readers prune. */
+  setRedacted(eventNid: number, redactedBy: EventId): void {
+    this.sql.run("UPDATE events SET redacted_by = ? WHERE event_nid = ?", redactedBy, eventNid);
+    this.caches.events.delete(eventNid);
+    this.caches.writes += 1;
+  }
+}

@@ -1,0 +1,45 @@
+import type { Sql } from "../../../schema/sql.ts";
+import type { EventId } from "../../../shared/ids.ts";
+
+/** An event that no other event follows yet. */
+export interface Extremity {
+  readonly eventNid: number;
+  readonly eventId: EventId;
+  readonly depth: number;
+}
+
+type ExtremityRow = { event_nid: number; event_id: EventId; depth: number };
+
+/** SQL of the tables `event_forward_extremities` and `event_backward_extremities`. */
+export class ExtremitiesReader {
+  protected readonly sql: Sql;
+
+  constructor(sql: Sql) {
+    this.sql = sql;
+  }
+
+  /** The newest ends of the graph, deepest first. */
+  forward(limit: number): Extremity[] {
+    const rows = this.sql.all<ExtremityRow>(
+      // CROSS JOIN fixes the order of the loops: for ORDER BY's sake the planner would walk all events otherwise.
+      `SELECT e.event_nid, e.event_id, e.depth FROM event_forward_extremities f CROSS JOIN events e USING (event_nid)
+       ORDER BY e.depth DESC, e.event_nid DESC LIMIT ?`,
+      limit,
+    );
+    return rows.map((row) => ({ eventNid: row.event_nid, eventId: row.event_id, depth: row.depth }));
+  }
+}
+
+/** Exists only inside a transaction. */
+export class ExtremitiesWriter extends ExtremitiesReader {
+  /** Makes an event an end of the graph in place of the ends that it follows. */
+  replace(eventNid: number, prevEvents: readonly EventId[]): void {
+    for (const prevEventId of prevEvents) {
+      this.sql.run(
+        "DELETE FROM event_forward_extremities WHERE event_nid = (SELECT event_nid FROM events WHERE event_id = ?)",
+        prevEventId,
+      );
+    }
+    this.sql.run("INSERT INTO event_forward_extremities (event_nid) VALUES (?)", eventNid);
+  }
+}

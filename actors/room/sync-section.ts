@@ -1,0 +1,221 @@
+/** A room's section in `/sync` for who is, or was, joined: timeline, state and what goes with them. */
+import { parseUserId, type UserId } from "../../shared/ids.ts";
+import type { JsonObject } from "../../shared/json.ts";
+import { membershipIn } from "../../shared/matrix/content/member.ts";
+import { matchesRoomEventFilter, type RoomFilter } from "../../shared/matrix/filter.ts";
+import { formatRoomToken } from "../../shared/matrix/stream-token.ts";
+import type { RoomSyncInput, RoomSyncResult } from "../../shared/rpc/room.ts";
+import { ephemeralEvents } from "./ephemeral.ts";
+import { rememberMembers } from "./lazy-members.ts";
+import { differencesOf, type StateRoot } from "./state-tree.ts";
+import { oldest, serveState, stateRootAt } from "./state-view.ts";
+import type { EventRecord } from "./store/events.ts";
+import { syncSummaryOf } from "./summary.ts";
+import { syncState } from "./sync-state.ts";
+import { maxEvents, type Stretch, scanEvents } from "./timeline.ts";
+import { countUnread, unreadFields } from "./unread.ts";
+import { filteredView, lastJoined, type RoomViewer } from "./visibility.ts";
+
+/** Events of a timeline where the filter names no limit. */
+const defaultTimelineLimit = 10;
+
+/** One user's request, understood. */
+export interface SyncRequest {
+  readonly input: RoomSyncInput;
+  readonly viewer: RoomViewer;
+  readonly filter: RoomFilter;
+  readonly ignoredUsers: ReadonlySet<string>;
+}
+
+/** The timeline of a section. */
+interface Timeline {
+  /** Oldest first. */
+  readonly records: readonly EventRecord[];
+  /** Whether events between the token and the first of these were left out. */
+  readonly isLimited: boolean;
+  /** Everything at or before this lies before the timeline. */
+  readonly boundary: number;
+  readonly start: StateRoot;
+}
+
+/**
+ * The section of a room in which the user is joined. Null when there is nothing to tell.
+ *
+ * To whom the room is new, because the token has not seen them joined, the whole state is given and the newest of all
+ * that they may see.
+ *
+ * @see https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3sync
+ */
+export function joinedSection(request: SyncRequest): RoomSyncResult {
+  const { input, viewer, filter } = request;
+  const { room } = viewer;
+  const facts = room.store.room.get();
+  const known = knownTo(request);
+  const isNew = known === null;
+  const timeline = timelineOf(request, { after: known?.since ?? oldest, through: facts.streamPosition });
+  const members = memberChanges(request, known?.root ?? null, facts.stateRoot, isNew);
+  const needsSummary = isNew || input.fullState || members.hasAny;
+  const { summary, heroes } = needsSummary ? syncSummaryOf(room, input.userId) : { summary: null, heroes: [] };
+  const state = stateOf(request, timeline, { known, end: facts.stateRoot, heroes });
+  const unread = countUnread(viewer, { pushRules: input.pushRules, ignoredUsers: request.ignoredUsers });
+  const ephemeral = ephemeralEvents(room, input.userId, known?.since ?? null).filter((event) =>
+    matchesRoomEventFilter(filter.ephemeral, room.roomId, { type: String(event.type), sender: null, content: {} }),
+  );
+  const hasNews =
+    needsSummary ||
+    timeline.records.length + state.length + ephemeral.length > 0 ||
+    timeline.isLimited ||
+    unread.changedAt > (input.since ?? oldest);
+  const section: JsonObject = {
+    ...timelineFields(request, timeline, state),
+    ephemeral: { events: ephemeral },
+    ...unreadFields(unread, filter.timeline.unreadThreadNotifications),
+  };
+  if (summary !== null) section.summary = summary;
+  rememberMembers(room, deviceOf(input), [...state, ...timeline.records], facts.streamPosition);
+  return {
+    readPosition: facts.streamPosition,
+    place: hasNews ? "join" : null,
+    section: hasNews ? section : {},
+    joinedUsers: members.joined,
+    leftUsers: members.left,
+  };
+}
+
+/**
+ * The section of a room that the user has left: all until then that the token has not seen, or, where they were never
+ * joined, that they are out. Null when the token has seen it.
+ *
+ * @param exit room position of the user's own member event.
+ */
+export function leftSection(request: SyncRequest, exit: number): RoomSyncResult {
+  const { input, viewer } = request;
+  const nothing: RoomSyncResult = {
+    readPosition: Math.max(exit, input.since ?? exit),
+    place: null,
+    section: {},
+    joinedUsers: [],
+    leftUsers: [],
+  };
+  if (input.since !== null && input.since >= exit && !input.fullState) return nothing;
+  const membership = lastJoined(viewer.room, input.userId);
+  const after = input.since ?? oldest;
+  const timeline = timelineOf(request, { after, through: exit });
+  const known = knownTo(request);
+  const hasState = membership !== null && (membership.through > after || input.fullState);
+  const state = hasState ? stateOf(request, timeline, { known, end: membership.root, heroes: [] }) : [];
+  const wasJoined = known !== null && membership !== null && membership.through > after;
+  const left = wasJoined ? joinedIn(request, membership.root) : [];
+  return { ...nothing, place: "leave", section: timelineFields(request, timeline, state), leftUsers: left };
+}
+
+/** The state that the token's answer has left the client with; null when it did not show the user as joined. */
+function knownTo({ input, viewer }: SyncRequest): { root: StateRoot; since: number } | null {
+  if (input.since === null) return null;
+  const root = stateRootAt(viewer.room, input.since);
+  return viewer.membershipAt(root) === "join" ? { root, since: input.since } : null;
+}
+
+/** The newest events of a stretch that the user may see and the filter wants. */
+function timelineOf(request: SyncRequest, stretch: Stretch): Timeline {
+  const { viewer, filter, ignoredUsers, input } = request;
+  const { room } = viewer;
+  const limit = Math.min(filter.timeline.limit ?? defaultTimelineLimit, maxEvents);
+  const scan = scanEvents(room, "b", stretch, {
+    // One more tells whether the rest would fit.
+    limit: limit + 1,
+    accepts: (record) =>
+      // "State events will still be sent to the client, even if the user is ignored."
+      (record.stateKey !== null || !ignoredUsers.has(record.sender)) &&
+      matchesRoomEventFilter(filter.timeline, room.roomId, filteredView(room, record)) &&
+      viewer.canSee(record),
+  });
+  const records = scan.records.slice(0, limit).reverse();
+  const hasMore = scan.records.length > limit || !scan.isComplete;
+  const [first] = records;
+  const boundary =
+    first !== undefined
+      ? (first.streamPosition ?? 0) - 1
+      : hasMore && scan.records.length === 0
+        ? scan.boundary
+        : stretch.through;
+  const start = first?.stateRootBefore ?? stateRootAt(room, boundary);
+  // A client that had the room before must not take these for what follows directly on what it has.
+  const isGivenAnew = stretch.after === oldest && (input.since ?? 0) > 0;
+  return { records, isLimited: hasMore || isGivenAnew, boundary, start };
+}
+
+function stateOf(
+  request: SyncRequest,
+  timeline: Timeline,
+  at: { known: { root: StateRoot; since: number } | null; end: StateRoot; heroes: readonly UserId[] },
+): EventRecord[] {
+  const { input, viewer, filter } = request;
+  const isWhole = at.known === null || input.fullState;
+  return syncState(viewer.room, {
+    known: isWhole ? null : at.known,
+    start: timeline.start,
+    end: at.end,
+    timeline: timeline.records,
+    isAfter: input.useStateAfter,
+    filter: filter.state,
+    // "servers MUST include the syncing user's own membership event when they join a room, or when the full state of
+    // rooms is requested"
+    members: isWhole ? [input.userId, ...at.heroes] : at.heroes,
+    device: deviceOf(input),
+  });
+}
+
+function timelineFields(request: SyncRequest, timeline: Timeline, state: readonly EventRecord[]): JsonObject {
+  const { viewer, input } = request;
+  const events = serveState(viewer, state, { includeRoomId: false });
+  return {
+    timeline: {
+      events: timeline.records.map((record) => viewer.serve(record, { includeRoomId: false })),
+      limited: timeline.isLimited,
+      prev_batch: formatRoomToken(timeline.boundary),
+    },
+    [input.useStateAfter ? "state_after" : "state"]: { events },
+  };
+}
+
+/** Others who joined and left between two states. To whom the room is new, all who are joined. */
+function memberChanges(
+  request: SyncRequest,
+  before: StateRoot,
+  after: StateRoot,
+  isNew: boolean,
+): { joined: UserId[]; left: UserId[]; hasAny: boolean } {
+  const { room } = request.viewer;
+  const joined: UserId[] = [];
+  const left: UserId[] = [];
+  let hasAny = false;
+  // A client that was given no room before learns of the members' devices when it first needs them.
+  if (isNew && request.input.since === null) return { joined, left, hasAny };
+  const changed = [...differencesOf(room.store.stateNodes, before, after)];
+  const keys = room.store.stateKeys.byNids(changed.map(({ stateKeyNid }) => stateKeyNid));
+  for (const [index, { type, stateKey }] of keys.entries()) {
+    const change = changed[index];
+    if (type !== "m.room.member" || change === undefined) continue;
+    hasAny = true;
+    const userId = parseUserId(stateKey);
+    if (userId === null || userId === request.input.userId) continue;
+    const [was, is] = [isJoin(request, change.left), isJoin(request, change.right)];
+    if (is && !was) joined.push(userId);
+    if (was && !is) left.push(userId);
+  }
+  return { joined, left, hasAny };
+}
+
+function isJoin({ viewer }: SyncRequest, eventNid: number): boolean {
+  return eventNid !== 0 && membershipIn(viewer.room.store.events.byNid(eventNid).event) === "join";
+}
+
+/** Everybody else who is joined in a state. */
+function joinedIn(request: SyncRequest, root: StateRoot): UserId[] {
+  return memberChanges({ ...request, input: { ...request.input, since: 0 } }, null, root, true).joined;
+}
+
+function deviceOf({ userId, deviceId }: RoomSyncInput): Pick<RoomSyncInput, "userId" | "deviceId"> {
+  return { userId, deviceId };
+}

@@ -1,0 +1,213 @@
+/**
+ * What leaves the room for a client: who may read at all, which events, and in what form.
+ *
+ * Every event that a client is given comes out of {@link RoomViewer.serve}, and every event that stands by itself was
+ * let through by {@link RoomViewer.canSee}. States are not looked at event by event: who may read a state, and as of
+ * when, is {@link accessOf}.
+ */
+import { errors } from "../../shared/errors.ts";
+import type { DeviceId, UserId } from "../../shared/ids.ts";
+import type { JsonObject } from "../../shared/json.ts";
+import { toClientEvent } from "../../shared/matrix/client-event.ts";
+import { type HistoryVisibility, historyVisibilityOf } from "../../shared/matrix/content/history-visibility.ts";
+import { membershipIn, membershipOf } from "../../shared/matrix/content/member.ts";
+import { eventWithId, type MatrixEvent } from "../../shared/matrix/event.ts";
+import type { FilteredEvent } from "../../shared/matrix/filter.ts";
+import { visibleToUser } from "../../shared/matrix/history-visibility.ts";
+import { redact } from "../../shared/matrix/redaction.ts";
+import type { Membership } from "../../shared/rpc/room.ts";
+import type { RoomContext } from "./context.ts";
+import { findCurrentState, findStateAt } from "./state.ts";
+import { getEntry, type StateRoot } from "./state-tree.ts";
+import type { EventRecord } from "./store/events.ts";
+
+/** On what ground a user may read the room. */
+export type Access =
+  | { readonly kind: "joined" }
+  /** Was joined until the event at `through`; `root` is the state after it. */
+  | { readonly kind: "left"; readonly through: number; readonly root: StateRoot }
+  /** Is no member, but the history is world readable now. */
+  | { readonly kind: "peeking" };
+
+/** How far back a user's own changes of membership are followed to find when they were last joined. */
+const maxMembershipHops = 200;
+
+/**
+ * On what ground a user may read the room; null: not at all, or the room does not exist.
+ * "In all cases except world_readable, a user needs to join a room to view events in that room."
+ *
+ * @see https://spec.matrix.org/v1.19/client-server-api/#room-history-visibility
+ */
+export function accessOf(room: RoomContext, userId: UserId): Access | null {
+  const facts = room.store.room.find();
+  if (facts === null) return null;
+  const member = room.store.memberships.find(userId);
+  if (member?.membership === "join") return { kind: "joined" };
+  if (isWorldReadable(room)) return { kind: "peeking" };
+  return member === null || member.isForgotten ? null : lastJoined(room, userId);
+}
+
+/** @throws MatrixError M_FORBIDDEN; the same whether the room exists or not. */
+export function requireAccess(room: RoomContext, userId: UserId): Access {
+  const access = accessOf(room, userId);
+  if (access === null) throw errors.forbidden("You are not a member of this room");
+  return access;
+}
+
+/** Whether anyone may read the room as it is now. */
+export function isWorldReadable(room: RoomContext): boolean {
+  const content = findCurrentState(room.store, "m.room.history_visibility", "")?.event.content ?? null;
+  return historyVisibilityOf(content) === "world_readable";
+}
+
+/** When a user who is not joined now was joined last; null: never. */
+export function lastJoined(room: RoomContext, userId: UserId): Extract<Access, { kind: "left" }> | null {
+  const member = room.store.memberships.find(userId);
+  let record = member === null ? null : room.store.events.byNid(member.eventNid);
+  for (let hop = 0; record !== null && hop < maxMembershipHops; hop += 1) {
+    const before: EventRecord | null = findStateAt(room.store, record.stateRootBefore, "m.room.member", userId);
+    if (before !== null && membershipIn(before.event) === "join") {
+      if (record.streamPosition === null) return null;
+      return { kind: "left", through: record.streamPosition, root: record.stateRootAfter };
+    }
+    record = before;
+  }
+  return null;
+}
+
+/** The event as anyone may see it: without what a redaction took away. */
+export function prunedEvent(room: RoomContext, record: EventRecord): MatrixEvent {
+  if (record.redactedBy === null) return record.event;
+  const rules = room.store.room.rules();
+  return eventWithId(record.eventId, redact(record.event.pdu, rules), rules);
+}
+
+/** What filters look at, without parsing the event before they ask for its content. */
+export function filteredView(room: RoomContext, record: EventRecord): FilteredEvent {
+  return {
+    type: record.type,
+    sender: record.sender,
+    get content() {
+      return prunedEvent(room, record).content;
+    },
+  };
+}
+
+/** Who looks. `deviceId` decides who is given back the transaction ids of what it sent. */
+export interface Viewer {
+  readonly userId: UserId;
+  readonly deviceId: DeviceId | null;
+}
+
+/** The room as one user sees it, for the length of one request: look-ups are remembered by state root. */
+export class RoomViewer {
+  readonly room: RoomContext;
+  readonly viewer: Viewer;
+  readonly #now: number;
+  readonly #memberKey: number | null;
+  readonly #visibilityKey: number | null;
+  /** Newest position of the time when the user was joined last; infinite for a member. */
+  readonly #joinedThrough: number;
+  /** The user's own member event, where it says that they are out. */
+  readonly #exitNid: number | null;
+  readonly #memberships = new Map<StateRoot, Membership>();
+  readonly #visibilities = new Map<StateRoot, HistoryVisibility>();
+
+  constructor(room: RoomContext, viewer: Viewer) {
+    const { stateKeys, memberships } = room.store;
+    const member = memberships.find(viewer.userId);
+    this.room = room;
+    this.viewer = viewer;
+    this.#now = room.clock.now();
+    this.#memberKey = stateKeys.find("m.room.member", viewer.userId);
+    this.#visibilityKey = stateKeys.find("m.room.history_visibility", "");
+    this.#joinedThrough =
+      member?.membership === "join"
+        ? Number.POSITIVE_INFINITY
+        : (lastJoined(room, viewer.userId)?.through ?? Number.NEGATIVE_INFINITY);
+    this.#exitNid = member?.membership === "leave" || member?.membership === "ban" ? member.eventNid : null;
+  }
+
+  /**
+   * Whether the user may see the event: by the room's state at the event, and nothing from after they left, "but no
+   * events received after they left". That they are out they are always told.
+   *
+   * @see https://spec.matrix.org/v1.19/client-server-api/#server-behaviour-10
+   */
+  canSee(record: EventRecord): boolean {
+    const position = record.streamPosition;
+    if (position === null) return false;
+    if (record.eventNid === this.#exitNid) return true;
+    const visibility = this.#visibilityAt(record.stateRootBefore);
+    const visibilityAfter =
+      record.type === "m.room.history_visibility" && record.stateKey === ""
+        ? this.#visibilityAt(record.stateRootAfter)
+        : null;
+    if (position > this.#joinedThrough) {
+      return visibility === "world_readable" || visibilityAfter === "world_readable";
+    }
+    const isOwnMember = record.type === "m.room.member" && record.stateKey === this.viewer.userId;
+    return visibleToUser({
+      visibility,
+      visibilityAfter,
+      membership: this.membershipAt(record.stateRootBefore),
+      membershipAfter: isOwnMember ? this.membershipAt(record.stateRootAfter) : null,
+      // Whoever is joined now, or was last joined at a later time than this, has joined at or after it.
+      hasJoinedSince: true,
+    });
+  }
+
+  /** The user's membership in a state; `leave` where it has none. */
+  membershipAt(root: StateRoot): Membership {
+    const known = this.#memberships.get(root);
+    if (known !== undefined) return known;
+    const nid = this.#memberKey === null ? 0 : getEntry(this.room.store.stateNodes, root, this.#memberKey);
+    const content = nid === 0 ? null : this.room.store.events.byNid(nid).event.content;
+    const membership = content === null ? "leave" : (membershipOf(content) ?? "leave");
+    this.#memberships.set(root, membership);
+    return membership;
+  }
+
+  /**
+   * The event in the clients' format, pruned when redacted. Does not check whether the user may see it.
+   *
+   * @param options `omitHistory` leaves out what `unsigned` says of the state before the event and of the membership then.
+   * @see https://spec.matrix.org/v1.19/client-server-api/#room-event-format
+   */
+  serve(record: EventRecord, options: { includeRoomId: boolean; omitHistory?: boolean }): JsonObject {
+    const { viewer } = this;
+    const hasHistory = options.omitHistory !== true;
+    const isOwnRequest = record.deviceId !== null && record.deviceId === viewer.deviceId;
+    const replaced = hasHistory ? this.#replacedBy(record) : null;
+    return toClientEvent(prunedEvent(this.room, record), {
+      rules: this.room.store.room.rules(),
+      now: this.#now,
+      includeRoomId: options.includeRoomId,
+      transactionId: isOwnRequest && record.sender === viewer.userId ? record.txnId : null,
+      // "only returned if … the client has permission to see the previous event"
+      prevContent: replaced !== null && this.canSee(replaced) ? prunedEvent(this.room, replaced).content : null,
+      replacesState: replaced?.eventId ?? null,
+      membership: hasHistory ? this.membershipAt(record.stateRootAfter) : null,
+      redactedBecause: record.redactedBy === null ? null : (this.#find(record.redactedBy)?.event ?? null),
+    });
+  }
+
+  #visibilityAt(root: StateRoot): HistoryVisibility {
+    const known = this.#visibilities.get(root);
+    if (known !== undefined) return known;
+    const nid = this.#visibilityKey === null ? 0 : getEntry(this.room.store.stateNodes, root, this.#visibilityKey);
+    const visibility = historyVisibilityOf(nid === 0 ? null : this.room.store.events.byNid(nid).event.content);
+    this.#visibilities.set(root, visibility);
+    return visibility;
+  }
+
+  /** The state event that a state event took the place of. */
+  #replacedBy(record: EventRecord): EventRecord | null {
+    if (record.stateKey === null) return null;
+    return findStateAt(this.room.store, record.stateRootBefore, record.type, record.stateKey);
+  }
+
+  #find(eventId: EventRecord["eventId"]): EventRecord | null {
+    return this.room.store.events.byId(eventId);
+  }
+}

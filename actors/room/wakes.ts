@@ -1,0 +1,244 @@
+/**
+ * Wakes: how the room tells its local users that they are behind.
+ *
+ * A wake carries no event, only "newest position is N". A user gets at most one until it has read the room again, so an
+ * idle user costs one wake however many messages follow. Each user is in one of three states:
+ *
+ *   current  knows everything up to the head           → the next item owes it a wake
+ *   owed     a wake must be delivered                  → delivered at once, and by the alarm until it succeeds
+ *   woken    has the wake stored, has not read since   → nothing more is sent
+ *
+ * `owed` is stored in the transaction of the item that it is about. That a wake was delivered, or read, is remembered
+ * in memory beside the page (`overlay`) and stored with the page's next write: forgetting it repeats a wake, no more.
+ * Only leaving the stored state `woken` must be written at once: forgetting that would lose the next wake.
+ */
+import type { UserId } from "../../shared/ids.ts";
+import { describeError } from "../../shared/log.ts";
+import { meter } from "../../shared/meter.ts";
+import type { ActorContext } from "../context.ts";
+import { consumersPerPage, type WakePage, WakeStore, type WakeTarget } from "./store/wakes.ts";
+
+/** How long after an item the alarm looks whether its wakes were delivered. */
+const repeatAfterMs = 10_000;
+/** Wakes on their way at the same time, at most. */
+const maxParallelWakes = 64;
+/** How often one delivery follows a head that moves on meanwhile, before the alarm takes over. */
+const maxRounds = 5;
+
+type Overlay = { version: number; states: Map<number, "woken" | "current"> };
+
+/** What an instance remembers of deliveries; may be lost at any time. */
+export interface WakeMemory {
+  /** Page → what happened since the page was stored, valid only for that version of it. */
+  overlays: Map<number, Overlay>;
+  /** Consumers whom a wake is on its way to and who have not read since it left. */
+  inFlight: Set<number>;
+  /** Deliveries under way: whoever needs one waits for it, since it follows the head. */
+  deliveries: Map<number, Promise<void>>;
+}
+
+export const newWakeMemory = (): WakeMemory => ({
+  overlays: new Map(),
+  inFlight: new Set(),
+  deliveries: new Map(),
+});
+
+/** What of a room's context the wakes need. */
+export interface WakingRoom extends ActorContext {
+  readonly roomId: Parameters<ActorContext["actors"]["room"]>[0];
+  readonly wakes: WakeMemory;
+}
+
+/**
+ * Owes a wake to every listening user, and to those whose own membership changed. To be called inside the transaction
+ * that stores the item, after the memberships are written.
+ *
+ * @param membershipChanges local users whose own membership the item changed.
+ */
+export function oweWakes(room: WakingRoom, item: { membershipChanges: readonly UserId[] }): void {
+  const store = new WakeStore(room.sql);
+  const forced = new Map<number, boolean>();
+  for (const userId of item.membershipChanges) {
+    forced.set(store.internConsumer(userId), store.findMembership(userId) === "join");
+  }
+  const pages = new Map(store.pages().map((page) => [page.page, page]));
+  for (const nid of forced.keys()) {
+    const number = pageOf(nid);
+    if (!pages.has(number)) pages.set(number, store.page(number));
+  }
+  let owesAny = false;
+  for (const page of pages.values()) owesAny = owePage(room, store, page, forced) || owesAny;
+  if (owesAny) room.alarm.ensure(room.clock.now() + repeatAfterMs);
+}
+
+/** @returns whether the page owes anybody a wake. */
+function owePage(room: WakingRoom, store: WakeStore, page: WakePage, forced: ReadonlyMap<number, boolean>): boolean {
+  let changed = fold(page, overlayOf(room.wakes, page));
+  for (const [nid, isListening] of forced) {
+    if (pageOf(nid) !== page.page) continue;
+    setBit(page.listening, nid, isListening);
+    setBit(page.owed, nid, true);
+    setBit(page.woken, nid, false);
+    changed = true;
+  }
+  let owesAny = false;
+  for (let i = 0; i < page.owed.length; i += 1) {
+    const before = page.owed[i] ?? 0;
+    const after = before | ((page.listening[i] ?? 0) & ~(page.woken[i] ?? 0));
+    if (after !== before) changed = true;
+    if (after !== 0) owesAny = true;
+    page.owed[i] = after;
+  }
+  if (changed) store.store(page);
+  return owesAny;
+}
+
+/** Delivers every wake that is owed, following the head while it moves on. Never throws; what fails stays owed. */
+export async function deliverWakes(room: WakingRoom): Promise<void> {
+  const owed = owedConsumers(room);
+  for (let start = 0; start < owed.length; start += maxParallelWakes) {
+    await Promise.all(owed.slice(start, start + maxParallelWakes).map((nid) => deliverTo(room, nid)));
+  }
+}
+
+/** Delivers the wakes owed to these users, so that what they ask next sees the change. */
+export async function deliverWakesTo(room: WakingRoom, userIds: readonly UserId[]): Promise<void> {
+  const store = new WakeStore(room.sql);
+  const nids = userIds.map((userId) => store.findConsumer(userId)).filter((nid) => nid !== null);
+  await Promise.all(nids.map((nid) => deliverTo(room, nid)));
+}
+
+/**
+ * The user has asked for everything up to the head: it may be woken again.
+ *
+ * A wake that is still owed stays owed, because only a delivered wake is stored at the user: if the user's actor dies
+ * before it stores the answer, that stored wake makes it ask again.
+ */
+export function caughtUp(room: WakingRoom, userId: UserId): void {
+  const store = new WakeStore(room.sql);
+  const nid = store.findConsumer(userId);
+  if (nid === null) return;
+  room.wakes.inFlight.delete(nid);
+  const page = store.page(pageOf(nid));
+  const overlay = overlayOf(room.wakes, page);
+  if (overlay.states.has(nid)) {
+    overlay.states.set(nid, "current");
+  } else if (getBit(page.woken, nid)) {
+    room.sql.transaction(() => {
+      fold(page, overlay);
+      setBit(page.woken, nid, false);
+      store.store(page);
+    });
+  }
+}
+
+/** Repeats what is owed, and stores what was learnt since, so that the alarm comes to rest. */
+export async function repeatWakes(room: WakingRoom): Promise<void> {
+  await deliverWakes(room);
+  const store = new WakeStore(room.sql);
+  room.sql.transaction(() => {
+    for (const page of store.pages()) if (fold(page, overlayOf(room.wakes, page))) store.store(page);
+  });
+  if (owedConsumers(room).length > 0) room.alarm.ensure(room.clock.now() + repeatAfterMs);
+}
+
+/** Whether no wake is owed to anybody. */
+export function areWakesDelivered(room: WakingRoom): boolean {
+  return owedConsumers(room).length === 0;
+}
+
+/** Delivers what is owed to a consumer; resolves when it has been told, be it by a delivery that was under way already. */
+function deliverTo(room: WakingRoom, nid: number): Promise<void> {
+  const underWay = room.wakes.deliveries.get(nid);
+  if (underWay !== undefined) return underWay;
+  const delivery = followHead(room, nid).finally(() => room.wakes.deliveries.delete(nid));
+  room.wakes.deliveries.set(nid, delivery);
+  return delivery;
+}
+
+async function followHead(room: WakingRoom, nid: number): Promise<void> {
+  const store = new WakeStore(room.sql);
+  for (let round = 0; round < maxRounds; round += 1) {
+    if (room.wakes.inFlight.has(nid) || !isOwed(room, store.page(pageOf(nid)), nid)) return;
+    const target = store.findTarget(nid);
+    if (target === null) return;
+    if (!(await sendWake(room, store, nid, target))) return;
+  }
+}
+
+/** @returns false when the wake could not be delivered; the alarm will try again. */
+async function sendWake(room: WakingRoom, store: WakeStore, nid: number, target: WakeTarget): Promise<boolean> {
+  const sentVersion = store.page(pageOf(nid)).version;
+  const { userId, membership, membershipPosition } = target;
+  const head = membership === "join" ? store.head() : membershipPosition;
+  room.wakes.inFlight.add(nid);
+  let knownPosition: number;
+  try {
+    meter.wakes += 1;
+    const wake = { roomId: room.roomId, head, membership, membershipPosition };
+    knownPosition = (await room.actors.user(userId).roomAdvanced(wake)).knownPosition;
+  } catch (thrown) {
+    room.wakes.inFlight.delete(nid);
+    room.log.warn("wake not delivered", { room_id: room.roomId, user_id: userId, error: describeError(thrown) });
+    return false;
+  }
+  const hasReadMeanwhile = !room.wakes.inFlight.delete(nid);
+  const page = store.page(pageOf(nid));
+  // Something newer was stored meanwhile, or the user has read: what this wake said is not the last word.
+  if (page.version !== sentVersion || hasReadMeanwhile) return true;
+  if (knownPosition < head) overlayOf(room.wakes, page).states.set(nid, "woken");
+  // An item that came meanwhile may have found the wake owed already, and so left the page as it was.
+  else if (membership !== "join" || store.head() === head) overlayOf(room.wakes, page).states.set(nid, "current");
+  return true;
+}
+
+function owedConsumers(room: WakingRoom): number[] {
+  const nids: number[] = [];
+  for (const page of new WakeStore(room.sql).pages()) {
+    for (let i = 0; i < page.owed.length; i += 1) {
+      if (page.owed[i] === 0) continue;
+      for (let bit = 0; bit < 8; bit += 1) {
+        const nid = page.page * consumersPerPage + i * 8 + bit;
+        if (isOwed(room, page, nid)) nids.push(nid);
+      }
+    }
+  }
+  return nids;
+}
+
+function isOwed(room: WakingRoom, page: WakePage, nid: number): boolean {
+  return getBit(page.owed, nid) && !overlayOf(room.wakes, page).states.has(nid);
+}
+
+/** What is remembered beside exactly this version of the page. */
+function overlayOf(memory: WakeMemory, page: WakePage): Overlay {
+  const known = memory.overlays.get(page.page);
+  if (known?.version === page.version) return known;
+  const fresh: Overlay = { version: page.version, states: new Map() };
+  // A version that is not committed yet may be rolled back: keep the newer memory only once it is asked for again.
+  memory.overlays.set(page.page, fresh);
+  return fresh;
+}
+
+/** Writes what is remembered into the page's bits. @returns whether they changed. */
+function fold(page: WakePage, overlay: Overlay): boolean {
+  for (const [nid, state] of overlay.states) {
+    setBit(page.owed, nid, false);
+    setBit(page.woken, nid, state === "woken");
+  }
+  return overlay.states.size > 0;
+}
+
+const pageOf = (nid: number): number => Math.floor(nid / consumersPerPage);
+
+function getBit(bits: Uint8Array, nid: number): boolean {
+  const index = nid % consumersPerPage;
+  return (((bits[index >> 3] ?? 0) >> (index & 7)) & 1) === 1;
+}
+
+function setBit(bits: Uint8Array, nid: number, value: boolean): void {
+  const index = nid % consumersPerPage;
+  const mask = 1 << (index & 7);
+  const byte = bits[index >> 3] ?? 0;
+  bits[index >> 3] = value ? byte | mask : byte & ~mask;
+}

@@ -1,0 +1,98 @@
+import { serverMigrations } from "../../schema/server/index.ts";
+import { parseServerName } from "../../shared/ids.ts";
+import type { ServerRpc } from "../../shared/rpc/server.ts";
+import { Actor, type Env } from "../actor.ts";
+import { serverContext } from "./context.ts";
+import { serverRpc } from "./rpc.ts";
+
+type Args<Method extends keyof ServerRpc> = Parameters<ServerRpc[Method]>;
+
+/**
+ * The actor under our own server name: signing key, registration, user-interactive authentication, room aliases, and the
+ * register of all that lives here. The platform calls only what the class itself declares, hence a line for each method.
+ */
+export class ServerActor extends Actor implements ServerRpc {
+  readonly #rpc: ServerRpc;
+
+  constructor(state: DurableObjectState, env: Env) {
+    super(state, env, serverMigrations);
+    const serverName = parseServerName(this.name);
+    if (serverName === null) throw new Error("a server's actor is named by a server name");
+    this.#rpc = serverRpc(serverContext(this.context, serverName));
+  }
+
+  /** Nothing here is ever due. */
+  protected override async onAlarm(): Promise<void> {
+    this.context.log.warn("alarm without a purpose", { actor: this.name });
+  }
+
+  getSigningKey(...args: Args<"getSigningKey">) {
+    return this.#rpc.getSigningKey(...args);
+  }
+  getServerKeys(...args: Args<"getServerKeys">) {
+    return this.#rpc.getServerKeys(...args);
+  }
+  limitAddress(...args: Args<"limitAddress">) {
+    return this.#rpc.limitAddress(...args);
+  }
+  admitRegistration(...args: Args<"admitRegistration">) {
+    return this.#rpc.admitRegistration(...args);
+  }
+  isRegistrationTokenValid(...args: Args<"isRegistrationTokenValid">) {
+    return this.#rpc.isRegistrationTokenValid(...args);
+  }
+  createRegistrationToken(...args: Args<"createRegistrationToken">) {
+    return this.#rpc.createRegistrationToken(...args);
+  }
+  getRegistrationTokens(...args: Args<"getRegistrationTokens">) {
+    return this.#rpc.getRegistrationTokens(...args);
+  }
+  getRegistrationToken(...args: Args<"getRegistrationToken">) {
+    return this.#rpc.getRegistrationToken(...args);
+  }
+  deleteRegistrationToken(...args: Args<"deleteRegistrationToken">) {
+    return this.#rpc.deleteRegistrationToken(...args);
+  }
+  createRegistrationNonce(...args: Args<"createRegistrationNonce">) {
+    return this.#rpc.createRegistrationNonce(...args);
+  }
+  useRegistrationNonce(...args: Args<"useRegistrationNonce">) {
+    return this.#rpc.useRegistrationNonce(...args);
+  }
+  startUia(...args: Args<"startUia">) {
+    return this.#rpc.startUia(...args);
+  }
+  completeUiaStage(...args: Args<"completeUiaStage">) {
+    return this.#rpc.completeUiaStage(...args);
+  }
+  getUia(...args: Args<"getUia">) {
+    return this.#rpc.getUia(...args);
+  }
+  setUiaParam(...args: Args<"setUiaParam">) {
+    return this.#rpc.setUiaParam(...args);
+  }
+  createAlias(...args: Args<"createAlias">) {
+    return this.#rpc.createAlias(...args);
+  }
+  getAlias(...args: Args<"getAlias">) {
+    return this.#rpc.getAlias(...args);
+  }
+  deleteAlias(...args: Args<"deleteAlias">) {
+    return this.#rpc.deleteAlias(...args);
+  }
+  getAliasesOf(...args: Args<"getAliasesOf">) {
+    return this.#rpc.getAliasesOf(...args);
+  }
+  noteRoom(...args: Args<"noteRoom">) {
+    return this.#rpc.noteRoom(...args);
+  }
+  rebuildDirectory(...args: Args<"rebuildDirectory">) {
+    return this.#rpc.rebuildDirectory(...args);
+  }
+  searchPublicRooms(...args: Args<"searchPublicRooms">) {
+    return this.#rpc.searchPublicRooms(...args);
+  }
+  searchUsers(...args: Args<"searchUsers">) {
+    return this.#rpc.searchUsers(...args);
+  }
+}

@@ -1,0 +1,63 @@
+/** The user's rooms, as the rooms themselves tell of them: a copy that decides nothing. */
+import { errors } from "../../shared/errors.ts";
+import type { RoomId } from "../../shared/ids.ts";
+import { parseSyncToken } from "../../shared/matrix/stream-token.ts";
+import type { RoomWake } from "../../shared/rpc/user.ts";
+import type { UserContext } from "./context.ts";
+import { wakeWaiters } from "./waiters.ts";
+
+/**
+ * A room says that it has something new. Stored before it is answered, and applied only where newer, so that repeats
+ * and reordering do nothing.
+ *
+ * @returns the room position that answers to this user have read for certain.
+ */
+export function roomAdvanced(user: UserContext, wake: RoomWake): { knownPosition: number } {
+  const { knownPosition, isBehind } = user.store.transaction((tx) => {
+    const room = tx.rooms.find(wake.roomId);
+    if (room === null) {
+      const { roomId, membership, membershipPosition, head } = wake;
+      tx.rooms.insert({ roomId, membership, membershipPosition, headHint: head });
+      return { knownPosition: 0, isBehind: true };
+    }
+    const next = { ...room, headHint: Math.max(room.headHint, wake.head) };
+    if (wake.membershipPosition > room.membershipPosition) {
+      next.membership = wake.membership;
+      next.membershipPosition = wake.membershipPosition;
+    }
+    if (next.headHint !== room.headHint || next.membershipPosition !== room.membershipPosition) tx.rooms.update(next);
+    return { knownPosition: room.headKnown, isBehind: next.headHint > room.headKnown };
+  });
+  user.memory.wakeCounts.set(wake.roomId, wakeCountOf(user, wake.roomId) + 1);
+  if (isBehind) wakeWaiters(user);
+  return { knownPosition };
+}
+
+/** How many wakes of a room this instance has taken. */
+export function wakeCountOf(user: UserContext, roomId: RoomId): number {
+  return user.memory.wakeCounts.get(roomId) ?? 0;
+}
+
+/** The user has forgotten the room: it is told anew should the user ever come back. */
+export function roomForgotten(user: UserContext, roomId: RoomId): void {
+  user.store.transaction((tx) => {
+    const room = tx.rooms.find(roomId);
+    if (room !== null && room.membership !== "join") tx.rooms.delete(room.roomNid);
+  });
+}
+
+/** `GET /joined_rooms` */
+export function getJoinedRooms(user: UserContext): RoomId[] {
+  return user.store.rooms.withMembership("join");
+}
+
+/**
+ * The room position that a sync token had read.
+ * @throws MatrixError M_INVALID_PARAM for what is not a token, or one that never knew the room.
+ */
+export function roomPositionAt(user: UserContext, syncToken: string, roomId: RoomId): number {
+  const token = parseSyncToken(syncToken);
+  const position = token === null ? null : user.store.rooms.findRead(roomId, token.position);
+  if (position === null) throw errors.invalidParam("The token is not one of this user's for this room");
+  return position;
+}

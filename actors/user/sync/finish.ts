@@ -1,0 +1,109 @@
+import { define, type JsonObject } from "../../../shared/json.ts";
+import { formatSyncToken, type SyncToken } from "../../../shared/matrix/stream-token.ts";
+import type { RoomSyncResult } from "../../../shared/rpc/room.ts";
+import type { SyncResult } from "../../../shared/rpc/user.ts";
+import type { UserContext } from "../context.ts";
+import { wakeCountOf } from "../rooms.ts";
+import type { UserWriter } from "../store/index.ts";
+import { readInbox } from "../to-device.ts";
+import { globalAccountData, roomAccountData } from "./account-data.ts";
+import { selectSectionFields } from "./filter.ts";
+import type { PlannedRoom, SyncRequest } from "./rooms.ts";
+
+/** What the rooms said, and what was asked of them. */
+export interface Gathered {
+  plan: readonly PlannedRoom[];
+  answers: ReadonlyMap<number, RoomSyncResult>;
+}
+
+/** To-device messages in one answer, at most. */
+const maxToDevice = 100;
+/** Tokens that are answered exactly; older ones are given their rooms anew. */
+const keptTokens = 10_000;
+/** How often, in tokens, what is older is dropped. */
+const trimEvery = 256;
+
+/** Puts the answer together and records, in the same transaction, what its token has read. */
+export function finishSync(user: UserContext, request: SyncRequest, gathered: Gathered): SyncResult {
+  return user.store.transaction((tx) => {
+    const position = recordReads(user, tx, gathered);
+    const rooms = roomSections(user, request, gathered);
+    const accountData = globalAccountData(user, request.since?.position ?? null, request.filter);
+    const inbox = readInbox(user, request.deviceId, request.since?.toDevicePosition ?? 0, maxToDevice);
+    const token: SyncToken = { position, toDevicePosition: inbox.isComplete ? position : inbox.through };
+    const nextBatch = formatSyncToken(token);
+    const response: JsonObject = { next_batch: nextBatch, device_one_time_keys_count: {} };
+    if (Object.keys(rooms).length > 0) response.rooms = rooms;
+    if (accountData.length > 0) response.account_data = { events: accountData };
+    if (inbox.events.length > 0) response.to_device = { events: inbox.events };
+    const isEmpty = Object.keys(rooms).length + accountData.length + inbox.events.length === 0;
+    return { response, nextBatch, isEmpty };
+  });
+}
+
+/**
+ * Records how far the rooms were read, and finds the position of the new token: the stream's head when that already
+ * stands for exactly these reads, else a new one. Only what differs is written.
+ */
+function recordReads(user: UserContext, tx: UserWriter, gathered: Gathered): number {
+  const reads = new Map<number, number | null>();
+  for (const planned of gathered.plan) reads.set(planned.room.roomNid, readPositionOf(planned, gathered.answers));
+  const plan = new Map(gathered.plan.map((planned) => [planned.room.roomNid, planned]));
+  const changed: { roomNid: number; roomPosition: number }[] = [];
+  for (const room of tx.rooms.readsAt(Number.MAX_SAFE_INTEGER)) {
+    const answer = gathered.answers.get(room.roomNid);
+    if (answer !== undefined) {
+      const isWoken = plan.get(room.roomNid)?.wakeCount !== wakeCountOf(user, room.roomId);
+      // The room may have answered before that wake left it, and then waits for the user to ask once more.
+      const headKnown = isWoken ? Math.min(answer.readPosition, room.headHint - 1) : answer.readPosition;
+      if (headKnown > room.headKnown) tx.rooms.setHeadKnown(room.roomNid, headKnown);
+    }
+    const roomPosition = reads.get(room.roomNid) ?? null;
+    if (roomPosition !== room.readPosition) changed.push({ roomNid: room.roomNid, roomPosition: roomPosition ?? 0 });
+  }
+  if (changed.length === 0) return tx.streams.head();
+  const tokenPosition = tx.streams.next();
+  for (const read of changed) tx.rooms.insertRead({ ...read, tokenPosition });
+  if (tokenPosition % trimEvery === 0) tx.rooms.trimReads(tokenPosition - keptTokens);
+  return tokenPosition;
+}
+
+function readPositionOf(planned: PlannedRoom, answers: Gathered["answers"]): number | null {
+  const answer = answers.get(planned.room.roomNid);
+  if (answer !== undefined) return answer.readPosition;
+  // Not wanted and nothing new: as good as read. Wanted but failed: not read, so that it is asked again.
+  if (!planned.isWanted && !planned.isAsked) return Math.max(planned.since ?? 0, planned.room.headKnown);
+  return planned.since;
+}
+
+/** `rooms` of the answer: place → room id → section. */
+function roomSections(user: UserContext, request: SyncRequest, gathered: Gathered): JsonObject {
+  const places = new Map<string, JsonObject>();
+  for (const planned of gathered.plan) {
+    const placed = roomSection(user, request, planned, gathered.answers.get(planned.room.roomNid) ?? null);
+    if (placed === null) continue;
+    const sections = places.get(placed.place) ?? {};
+    define(sections, planned.room.roomId, placed.section);
+    places.set(placed.place, sections);
+  }
+  return Object.fromEntries(places);
+}
+
+/** A room's section, with the account data that the user keeps for it; null: nothing to tell. */
+function roomSection(
+  user: UserContext,
+  request: SyncRequest,
+  planned: PlannedRoom,
+  answer: RoomSyncResult | null,
+): { place: string; section: JsonObject } | null {
+  if (!planned.isWanted || (planned.isAsked && answer === null)) return null;
+  const since = planned.since === null ? null : (request.since?.position ?? null);
+  const events = roomAccountData(user, planned.room.roomId, { since, filter: request.filter });
+  const hasNews = events.length > 0 && planned.room.membership === "join";
+  const place = answer?.place ?? (hasNews ? "join" : null);
+  if (place === null) return null;
+  const section = answer?.section ?? {};
+  const carriesAccountData = events.length > 0 && (place === "join" || place === "leave");
+  const whole = carriesAccountData ? { ...section, account_data: { events } } : section;
+  return { place, section: selectSectionFields(whole, request.filter.eventFields) };
+}

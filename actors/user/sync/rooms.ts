@@ -1,0 +1,92 @@
+import { describeError } from "../../../shared/log.ts";
+import { choosesRoom } from "../../../shared/matrix/filter.ts";
+import type { SyncToken } from "../../../shared/matrix/stream-token.ts";
+import type { RoomSyncResult } from "../../../shared/rpc/room.ts";
+import type { SyncInput } from "../../../shared/rpc/user.ts";
+import { getIgnoredUsers, getPushRules } from "../account-data.ts";
+import type { UserContext } from "../context.ts";
+import { wakeCountOf } from "../rooms.ts";
+import type { RoomRead } from "../store/rooms.ts";
+import type { RequestFilter } from "./filter.ts";
+
+/** A sync request with its token and filter understood. */
+export interface SyncRequest extends Omit<SyncInput, "since" | "filter"> {
+  since: SyncToken | null;
+  filter: RequestFilter;
+}
+
+/** A room and what the answer does with it. */
+export interface PlannedRoom {
+  room: RoomRead;
+  /** Room position to ask from; null: as if never given. */
+  since: number | null;
+  /** Whether the room's actor is asked. */
+  isAsked: boolean;
+  /** Whether its section belongs into the answer: the client's filter may not want it. */
+  isWanted: boolean;
+  /** Wakes of the room that had come when it was decided to ask it. */
+  wakeCount: number;
+}
+
+/** Rooms that are asked at the same time, at most. */
+const maxParallelRooms = 50;
+
+/** Decides, for every room of the user, whether it must be asked. */
+export function planRooms(user: UserContext, request: SyncRequest): PlannedRoom[] {
+  const reads = user.store.rooms.readsAt(request.since?.position ?? 0);
+  return reads.map((room) => ({ ...planRoom(room, request), wakeCount: wakeCountOf(user, room.roomId) }));
+}
+
+function planRoom(room: RoomRead, request: SyncRequest): Omit<PlannedRoom, "wakeCount"> {
+  const head = Math.max(room.headHint, room.headKnown);
+  const isBehind = room.headHint > room.headKnown;
+  const since = request.since === null ? null : room.readPosition;
+  const isWanted = choosesRoom(request.filter.room, room.roomId) && isShown(room, request);
+  // A room that nobody wants to see is still asked when it has woken the user: only that lets it wake the user again.
+  if (!isWanted) return { room, since, isAsked: isBehind, isWanted };
+  return { room, since, isAsked: since === null || head > since || isBehind || request.fullState, isWanted };
+}
+
+/** A first answer leaves out rooms that the user has left, unless the filter asks for them. */
+function isShown(room: RoomRead, request: SyncRequest): boolean {
+  const hasLeft = room.membership === "leave" || room.membership === "ban";
+  return !hasLeft || request.since !== null || request.filter.room.includeLeave;
+}
+
+/** Asks the planned rooms. A room that fails is left out, and asked again next time: one bad room never breaks sync. */
+export async function askRooms(
+  user: UserContext,
+  request: SyncRequest,
+  plan: readonly PlannedRoom[],
+): Promise<Map<number, RoomSyncResult>> {
+  const asked = plan.filter((planned) => planned.isAsked);
+  const answers = new Map<number, RoomSyncResult>();
+  for (let start = 0; start < asked.length; start += maxParallelRooms) {
+    await Promise.all(
+      asked.slice(start, start + maxParallelRooms).map(async (planned) => {
+        const answer = await askRoom(user, request, planned);
+        if (answer !== null) answers.set(planned.room.roomNid, answer);
+      }),
+    );
+  }
+  return answers;
+}
+
+async function askRoom(user: UserContext, request: SyncRequest, planned: PlannedRoom): Promise<RoomSyncResult | null> {
+  const { roomId } = planned.room;
+  try {
+    return await user.actors.room(roomId).syncRoom({
+      userId: user.userId,
+      deviceId: request.deviceId,
+      since: planned.since,
+      fullState: request.fullState,
+      filter: request.filter.roomJson,
+      useStateAfter: request.useStateAfter,
+      ignoredUsers: getIgnoredUsers(user),
+      pushRules: getPushRules(user),
+    });
+  } catch (thrown) {
+    user.log.error("room left out of sync", { room_id: roomId, user_id: user.userId, error: describeError(thrown) });
+    return null;
+  }
+}

@@ -1,0 +1,11 @@
+import type { Migration } from "../migrate.ts";
+import account from "./0001-account.sql";
+import rooms from "./0002-rooms.sql";
+import toDevice from "./0003-to-device.sql";
+
+/** The UserActor's schema, in order. */
+export const userMigrations: readonly Migration[] = [
+  { version: 1, name: "account", sql: account },
+  { version: 2, name: "rooms", sql: rooms },
+  { version: 3, name: "to-device", sql: toDevice },
+];

@@ -1,0 +1,219 @@
+/**
+ * Canonical JSON: the one encoding that every server hashes and signs, and the checks that received text must pass
+ * before `JSON.parse` hides what it was.
+ *
+ * @see https://spec.matrix.org/v1.19/appendices/#canonical-json
+ */
+import { isObject, type JsonObject, type JsonValue, maxJsonDepth } from "../json.ts";
+
+/** Whether a value is canonical JSON, and if not, why. */
+export type CanonicalCheck = { readonly ok: true } | { readonly ok: false; readonly reason: string };
+
+/** A parsed value, or why the text is refused. */
+export type ParsedJson =
+  | { readonly ok: true; readonly value: JsonValue }
+  | { readonly ok: false; readonly reason: string };
+
+/** `strict`: what room versions 6 and later demand. `lenient`: what older rooms may hold; any finite number is written. */
+export type CanonicalMode = "strict" | "lenient";
+
+/** Signals a non-canonical value from deep inside the writer; never leaves this file except as a bug of the caller. */
+class NotCanonical extends Error {}
+
+/**
+ * Encodes a value as canonical JSON.
+ *
+ * Strings are not checked to be NFC and lone surrogates are refused: they have no UTF-8 form.
+ *
+ * @param omit keys left out at the top level (`signatures`, `unsigned` …), so that callers need not copy the object.
+ * @throws Error when the value is not canonical: for values from outside call {@link checkCanonical} before.
+ * @see https://spec.matrix.org/v1.19/appendices/#canonical-json
+ */
+export function canonicalJson(value: JsonValue, omit: readonly string[] = [], mode: CanonicalMode = "strict"): string {
+  if (omit.length > 0 && isObject(value)) return writeObject(value, omit, 1, mode);
+  return write(value, 0, mode);
+}
+
+/**
+ * Checks a value from outside against the rules of canonical JSON.
+ * @see https://spec.matrix.org/v1.19/appendices/#canonical-json
+ */
+export function checkCanonical(value: JsonValue, mode: CanonicalMode = "strict"): CanonicalCheck {
+  try {
+    write(value, 0, mode);
+    return { ok: true };
+  } catch (thrown) {
+    if (thrown instanceof NotCanonical) return { ok: false, reason: thrown.message };
+    throw thrown;
+  }
+}
+
+function write(value: JsonValue, depth: number, mode: CanonicalMode): string {
+  switch (typeof value) {
+    case "string":
+      return writeString(value);
+    case "number":
+      return writeNumber(value, mode);
+    case "boolean":
+      return value ? "true" : "false";
+    case "object":
+      if (value === null) return "null";
+      if (Array.isArray(value)) return writeArray(value, depth + 1, mode);
+      return writeObject(value, [], depth + 1, mode);
+    default:
+      throw new NotCanonical(`a value of type ${typeof value} is not JSON`);
+  }
+}
+
+function writeString(text: string): string {
+  if (!text.isWellFormed()) throw new NotCanonical("a string holds a lone surrogate");
+  return JSON.stringify(text);
+}
+
+/** "Numbers in the JSON must be integers in the range [-(2**53)+1, (2**53)-1] … and negative zero -0 MUST NOT appear." */
+function writeNumber(number: number, mode: CanonicalMode): string {
+  if (mode === "strict") {
+    if (!Number.isSafeInteger(number))
+      throw new NotCanonical("a number is not an integer between -(2^53)+1 and (2^53)-1");
+    if (Object.is(number, -0)) throw new NotCanonical("a number is negative zero");
+    return String(number);
+  }
+  if (!Number.isFinite(number)) throw new NotCanonical("a number is not finite");
+  // String() writes integers from 1e21 with an exponent; BigInt writes their digits.
+  return Number.isInteger(number) ? BigInt(number).toString() : String(number);
+}
+
+function writeArray(values: readonly JsonValue[], depth: number, mode: CanonicalMode): string {
+  assertDepth(depth);
+  let text = "[";
+  for (const [index, value] of values.entries()) text += (index === 0 ? "" : ",") + write(value, depth, mode);
+  return `${text}]`;
+}
+
+function writeObject(object: JsonObject, omit: readonly string[], depth: number, mode: CanonicalMode): string {
+  assertDepth(depth);
+  let text = "";
+  for (const key of sortedKeys(object)) {
+    if (omit.length > 0 && omit.includes(key)) continue;
+    const value = object[key];
+    if (value === undefined) throw new NotCanonical(`the key ${JSON.stringify(key)} has no value`);
+    text += `${text === "" ? "" : ","}${writeString(key)}:${write(value, depth, mode)}`;
+  }
+  return `{${text}}`;
+}
+
+function assertDepth(depth: number): void {
+  if (depth > maxJsonDepth) throw new NotCanonical(`nested deeper than ${maxJsonDepth}`);
+}
+
+function sortedKeys(object: JsonObject): string[] {
+  const keys = Object.keys(object);
+  const hasSurrogate = keys.some((key) => /[\ud800-\udfff]/.test(key));
+  return hasSurrogate ? keys.sort(compareCodePoints) : keys.sort();
+}
+
+/**
+ * Orders strings by Unicode code point. `Array.sort` orders by UTF-16 unit, which puts U+10000 before U+FFFF.
+ * @see https://spec.matrix.org/v1.19/appendices/#canonical-json
+ */
+export function compareCodePoints(left: string, right: string): number {
+  const length = Math.min(left.length, right.length);
+  for (let index = 0; index < length; index++) {
+    const a = left.charCodeAt(index);
+    const b = right.charCodeAt(index);
+    if (a !== b) return rank(a) - rank(b);
+  }
+  return left.length - right.length;
+}
+
+/** Surrogates (U+D800 to U+DFFF) stand for code points above every other UTF-16 unit. */
+function rank(unit: number): number {
+  return unit >= 0xd800 && unit <= 0xdfff ? unit + 0x10000 : unit;
+}
+
+const quote = 0x22;
+const backslash = 0x5c;
+
+/**
+ * Parses received text, refusing what `JSON.parse` silently changes: floats, exponents, `-0`, integers beyond 2^53-1,
+ * lone surrogates; and nesting deeper than 64. Of two equal keys the last wins, as everywhere in Matrix.
+ *
+ * @see https://spec.matrix.org/v1.19/appendices/#canonical-json
+ */
+export function parseStrictJson(text: string): ParsedJson {
+  const problem = scan(text, "strict");
+  if (problem !== null) return { ok: false, reason: problem };
+  return parseScanned(text);
+}
+
+/**
+ * Parses text of a room version that does not enforce canonical JSON (1 to 5): any number passes, the bounds on
+ * nesting and the refusal of lone surrogates stay.
+ *
+ * @see https://spec.matrix.org/v1.19/rooms/v1/#canonical-json
+ */
+export function parseLenientJson(text: string): ParsedJson {
+  const problem = scan(text, "lenient");
+  if (problem !== null) return { ok: false, reason: problem };
+  return parseScanned(text);
+}
+
+function parseScanned(text: string): ParsedJson {
+  let value: JsonValue;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return { ok: false, reason: "not JSON" };
+  }
+  // A lone surrogate can only come in raw or as an escape; the walk over the value is paid for only then.
+  if (!text.isWellFormed() || /\\u[dD][89a-fA-F]/.test(text)) {
+    const check = checkCanonical(value, "lenient");
+    if (!check.ok) return check;
+  }
+  return { ok: true, value };
+}
+
+/** Walks the text outside of strings, for nesting and numbers. Syntax is left to `JSON.parse`. */
+function scan(text: string, mode: CanonicalMode): string | null {
+  let depth = 0;
+  let index = 0;
+  while (index < text.length) {
+    const unit = text.charCodeAt(index);
+    if (unit === quote) {
+      index = endOfString(text, index);
+    } else if (unit === 0x7b || unit === 0x5b) {
+      depth++;
+      if (depth > maxJsonDepth) return `nested deeper than ${maxJsonDepth}`;
+    } else if (unit === 0x7d || unit === 0x5d) {
+      depth--;
+    } else if (unit === 0x2d || (unit >= 0x30 && unit <= 0x39)) {
+      const end = endOfNumber(text, index);
+      const token = text.slice(index, end);
+      if (mode === "strict" && !isCanonicalNumber(token)) return "a number is not a canonical integer";
+      if (!Number.isFinite(Number(token))) return "a number is beyond what a double holds";
+      index = end - 1;
+    }
+    index++;
+  }
+  return null;
+}
+
+/** The index of the quote that closes the string opened at `start`; the text's length when none does. */
+function endOfString(text: string, start: number): number {
+  for (let end = text.indexOf('"', start + 1); end !== -1; end = text.indexOf('"', end + 1)) {
+    let escapes = 0;
+    while (text.charCodeAt(end - 1 - escapes) === backslash) escapes++;
+    if (escapes % 2 === 0) return end;
+  }
+  return text.length;
+}
+
+function endOfNumber(text: string, start: number): number {
+  let end = start + 1;
+  while (end < text.length && /[0-9.eE+-]/.test(text.charAt(end))) end++;
+  return end;
+}
+
+function isCanonicalNumber(token: string): boolean {
+  return token !== "-0" && /^-?[0-9]+$/.test(token) && Number.isSafeInteger(Number(token));
+}

@@ -1,0 +1,158 @@
+import type { DeviceId, EventId, RoomAlias, RoomId, UserId } from "../ids.ts";
+import type { JsonObject } from "../json.ts";
+import type { Reply } from "./reply.ts";
+
+/** A `membership` of a room member. @see https://spec.matrix.org/v1.19/client-server-api/#mroommember */
+export type Membership = "join" | "invite" | "knock" | "leave" | "ban";
+
+/** Everything `POST /createRoom` may say, after validation; absent fields are null. */
+export interface CreateRoomInput {
+  creator: UserId;
+  /** The signed create event, which decided the room id (room version 12). */
+  createEvent: JsonObject;
+  roomVersion: string;
+  preset: "private_chat" | "trusted_private_chat" | "public_chat";
+  visibility: "public" | "private";
+  /** Already reserved for this room in the server's alias table. */
+  alias: RoomAlias | null;
+  name: string | null;
+  topic: string | null;
+  invite: UserId[];
+  isDirect: boolean;
+  initialState: { type: string; stateKey: string; content: JsonObject }[];
+  powerLevelContentOverride: JsonObject | null;
+}
+
+/** A new event of a local user. `stateKey` null: a message event. */
+export interface SendEventInput {
+  sender: UserId;
+  deviceId: DeviceId | null;
+  /** Idempotency key within (device, endpoint); null where the endpoint has none. */
+  txnId: string | null;
+  type: string;
+  stateKey: string | null;
+  content: JsonObject;
+  /** For `PUT …/redact/{eventId}/{txnId}`; null otherwise. */
+  redacts: EventId | null;
+}
+
+/** A membership change of a local user's making. The target of join, leave and knock is the requester. */
+export interface ChangeMembershipInput {
+  action: "join" | "invite" | "knock" | "leave" | "kick" | "ban" | "unban";
+  requester: UserId;
+  target: UserId;
+  reason: string | null;
+  /** Further content of a join, as `POST /rooms/{roomId}/join` may carry (`third_party_signed`). */
+  thirdPartySigned: JsonObject | null;
+}
+
+/** One page of a room's history. @see https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3roomsroomidmessages */
+export interface MessagesInput {
+  requester: UserId;
+  deviceId: DeviceId | null;
+  /** Room position to start from; null: the newest end for `b`, the oldest for `f`. */
+  from: number | null;
+  to: number | null;
+  dir: "b" | "f";
+  limit: number;
+  /** A RoomEventFilter as the client gave it. */
+  filter: JsonObject | null;
+}
+
+export interface MembersInput {
+  requester: UserId;
+  /** Members as of this room position; null: now (or when the requester left). */
+  at: number | null;
+  membership: string | null;
+  notMembership: string | null;
+}
+
+/** What the gateway asks of a room on behalf of clients. Results named `JsonObject` are the wire's answer. */
+export interface RoomForClients {
+  /** Makes the room: create event, creator's join, power levels, preset, initial state, name, topic, invites; one transaction. */
+  createRoom(input: CreateRoomInput): Promise<Reply<{ roomId: RoomId }>>;
+  /** @throws M_FORBIDDEN with the rule's reason; M_TOO_LARGE; M_NOT_FOUND is never said of a room one is not in (403). */
+  sendEvent(input: SendEventInput): Promise<Reply<{ eventId: EventId }>>;
+  changeMembership(input: ChangeMembershipInput): Promise<Reply<{ eventId: EventId | null }>>;
+  forget(requester: UserId): Promise<Reply<null>>;
+  /** The whole current state (or as of the requester's leaving), as client events. */
+  getState(requester: UserId): Promise<Reply<JsonObject[]>>;
+  /** One state event: `event` is the client event. @throws M_NOT_FOUND */
+  getStateEvent(requester: UserId, type: string, stateKey: string): Promise<Reply<{ event: JsonObject }>>;
+  getEvent(requester: UserId, deviceId: DeviceId | null, eventId: EventId): Promise<Reply<JsonObject>>;
+  getContext(input: {
+    requester: UserId;
+    deviceId: DeviceId | null;
+    eventId: EventId;
+    limit: number;
+    filter: JsonObject | null;
+  }): Promise<Reply<JsonObject>>;
+  getMessages(input: MessagesInput): Promise<Reply<JsonObject>>;
+  getMembers(input: MembersInput): Promise<Reply<JsonObject>>;
+  getJoinedMembers(requester: UserId): Promise<Reply<JsonObject>>;
+  setTyping(input: { userId: UserId; typing: boolean; timeoutMs: number }): Promise<Reply<null>>;
+  sendReceipt(input: {
+    userId: UserId;
+    receiptType: "m.read" | "m.read.private";
+    eventId: EventId;
+    /** `main`, a thread root's event id, or null for an unthreaded receipt. */
+    threadId: string | null;
+  }): Promise<Reply<null>>;
+  /** Whether the room is listed in the public room directory. */
+  getDirectoryVisibility(): Promise<Reply<"public" | "private">>;
+  setDirectoryVisibility(requester: UserId, visibility: "public" | "private"): Promise<Reply<null>>;
+  /** Whether the requester may see the room's aliases: joined, or history is world readable. @throws M_FORBIDDEN */
+  assertMayReadAliases(requester: UserId): Promise<Reply<null>>;
+  /** Whether the requester may remove an alias of the room that somebody else made (power for `m.room.canonical_alias`). */
+  mayManageAliases(requester: UserId): Promise<Reply<boolean>>;
+}
+
+/** What a UserActor asks when it answers `/sync`. */
+export interface RoomSyncInput {
+  userId: UserId;
+  deviceId: DeviceId;
+  /** Room position that the client's token had read; null: the client has never been given this room. */
+  since: number | null;
+  fullState: boolean;
+  /** The `room` part of the client's filter, or null. */
+  filter: JsonObject | null;
+  /** Whether `state_after` is wanted in place of `state`. */
+  useStateAfter: boolean;
+  ignoredUsers: UserId[];
+  /** The user's push rules (`m.push_rules` content), for unread counts. */
+  pushRules: JsonObject;
+}
+
+export interface RoomSyncResult {
+  /** Room position up to which the answer has read. */
+  readPosition: number;
+  /** Where the section goes: `rooms.join`, `rooms.invite`, `rooms.knock`, `rooms.leave`; null: nothing to tell. */
+  place: "join" | "invite" | "knock" | "leave" | null;
+  /** The section in the wire's form, without `account_data`, which the user owns. */
+  section: JsonObject;
+  /** Users with whom the requester newly began or ceased to share this room (for `device_lists`). */
+  joinedUsers: UserId[];
+  leftUsers: UserId[];
+}
+
+/** What users ask of a room. */
+export interface RoomForUsers {
+  /** What is new for the user since a position. Tells the room that the user has caught up, so that it may wake it again. */
+  syncRoom(input: RoomSyncInput): Promise<Reply<RoomSyncResult>>;
+  /** The user's profile changed: writes a new member event if the user is joined and it differs. Safe to repeat. */
+  updateMemberProfile(userId: UserId, profile: JsonObject): Promise<Reply<null>>;
+}
+
+/** What rooms ask of one another. */
+export interface RoomForRooms {
+  /** Whether the user is joined here: the condition of another room's restricted join. False for an unknown room. */
+  isJoined(userId: UserId): Promise<Reply<boolean>>;
+}
+
+/** Operators' and maintenance calls. */
+export interface RoomForAdmins {
+  /** Writes the room's row of the public directory and its members' rows anew. */
+  rebuildDirectory(): Promise<Reply<null>>;
+}
+
+export interface RoomRpc extends RoomForClients, RoomForUsers, RoomForRooms, RoomForAdmins {}

@@ -1,0 +1,83 @@
+import type { RoomAlias, RoomId, ServerName, UserId } from "../ids.ts";
+import type { JsonObject } from "../json.ts";
+import type { Reply } from "./reply.ts";
+
+/** Rate limits counted per client address, with Synapse's names. */
+export type AddressRateLimit = "rc_login.address" | "rc_registration" | "rc_registration_token_validity";
+
+/** The server's Ed25519 key. Travels only between this server's own actors. */
+export interface SigningKey {
+  /** `ed25519:<version>` */
+  keyId: string;
+  /** 32 bytes, unpadded base64. */
+  seed: string;
+}
+
+export interface RegistrationToken {
+  token: string;
+  usesAllowed: number | null;
+  completed: number;
+  expiryTime: number | null;
+}
+
+/** What is asked of the server under our own name. */
+export interface OwnServer {
+  /** Made on first use from the system's random source; never changes by itself. */
+  getSigningKey(): Promise<Reply<SigningKey>>;
+  /** The signed answer of `GET /_matrix/key/v2/server`. */
+  getServerKeys(): Promise<Reply<JsonObject>>;
+
+  /** Counts one request of a client address. @throws M_LIMIT_EXCEEDED */
+  limitAddress(limit: AddressRateLimit, address: string): Promise<Reply<null>>;
+
+  /** Decides whether an account may be made, uses up the token, records the name. Repeats for one user are harmless. */
+  admitRegistration(input: {
+    userId: UserId;
+    registrationToken: string | null;
+    bySharedSecret: boolean;
+  }): Promise<Reply<null>>;
+  isRegistrationTokenValid(token: string): Promise<Reply<boolean>>;
+  createRegistrationToken(input: {
+    token: string | null;
+    usesAllowed: number | null;
+    expiryTime: number | null;
+  }): Promise<Reply<RegistrationToken>>;
+  getRegistrationTokens(): Promise<Reply<RegistrationToken[]>>;
+  getRegistrationToken(token: string): Promise<Reply<RegistrationToken>>;
+  deleteRegistrationToken(token: string): Promise<Reply<null>>;
+  /** A nonce for `/_synapse/admin/v1/register`; lives 60 s, works once. */
+  createRegistrationNonce(): Promise<Reply<string>>;
+  useRegistrationNonce(nonce: string): Promise<Reply<boolean>>;
+
+  /** Begins user-interactive authentication, bound to what is asked and by whom. */
+  startUia(binding: string): Promise<Reply<{ session: string }>>;
+  /** Records a proven stage. @throws M_UNKNOWN for a session unknown, expired or bound to something else */
+  completeUiaStage(input: { session: string; binding: string; stage: string }): Promise<Reply<{ completed: string[] }>>;
+  /** What a proven stage brought along, e.g. the registration token. */
+  getUia(session: string): Promise<Reply<{ completed: string[]; params: JsonObject }>>;
+  setUiaParam(session: string, name: string, value: string): Promise<Reply<null>>;
+
+  /** Reserves an alias. @throws M_ROOM_IN_USE when it points elsewhere; M_UNKNOWN (409) for the directory endpoint */
+  createAlias(input: { alias: RoomAlias; roomId: RoomId; creator: UserId }): Promise<Reply<null>>;
+  getAlias(alias: RoomAlias): Promise<Reply<{ roomId: RoomId; servers: ServerName[] }>>;
+  /** @throws M_NOT_FOUND; M_FORBIDDEN unless `requester` made it or `mayManage` */
+  deleteAlias(input: { alias: RoomAlias; requester: UserId; mayManage: boolean }): Promise<Reply<null>>;
+  getAliasesOf(roomId: RoomId): Promise<Reply<RoomAlias[]>>;
+
+  /** Records that a room lives here, for maintenance that visits every room. */
+  noteRoom(roomId: RoomId): Promise<Reply<null>>;
+  /** Asks every known room and user to write their copies in D1 anew, a batch at a time. */
+  rebuildDirectory(): Promise<Reply<{ rooms: number; users: number }>>;
+
+  /** `GET/POST /publicRooms`, read from the copy in D1. */
+  searchPublicRooms(input: {
+    limit: number;
+    since: string | null;
+    searchTerm: string | null;
+    roomTypes: (string | null)[] | null;
+  }): Promise<Reply<JsonObject>>;
+  /** `POST /user_directory/search`, read from the copy in D1. */
+  searchUsers(input: { requester: UserId; searchTerm: string; limit: number }): Promise<Reply<JsonObject>>;
+}
+
+export interface ServerRpc extends OwnServer {}

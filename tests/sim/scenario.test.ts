@@ -1,0 +1,59 @@
+import { describe, expect, it } from "vitest";
+import { runScenario, type ScenarioOutcome } from "./scenario.ts";
+
+/** Seeds to run; each is a world of its own. */
+const seeds = Number(process.env.SIM_SEEDS ?? 500);
+/** The one seed to run again, with its trace. */
+const replay = process.env.SIM_SEED;
+const maxOperations = Number(process.env.SIM_OPERATIONS ?? 120);
+
+/** What a failing seed says for itself. */
+function report(seed: number, outcome: ScenarioOutcome): string {
+  return [
+    `seed ${seed}: ${outcome.violations.length} violations`,
+    ...outcome.violations.slice(0, 10),
+    `replay with its trace: SIM_SEED=${seed} vitest run tests/sim/scenario.test.ts`,
+  ].join("\n");
+}
+
+describe.runIf(replay === undefined)("a server under faults", () => {
+  it("runs the same way again from the same seed", async () => {
+    for (const seed of [1, 2, 3]) {
+      const [first, second] = [
+        await runScenario({ seed, maxOperations: 30 }),
+        await runScenario({ seed, maxOperations: 30 }),
+      ];
+      expect(second.traceHash).toBe(first.traceHash);
+      expect(second.steps).toBe(first.steps);
+    }
+  });
+
+  it(`keeps its promises in ${seeds} worlds`, { timeout: 3_600_000 }, async () => {
+    const startedAt = performance.now();
+    const failures: string[] = [];
+    const total = { steps: 0, operations: 0, events: 0 };
+    for (let seed = 1; seed <= seeds && failures.length < 5; seed += 1) {
+      const outcome = await runScenario({ seed, maxOperations });
+      total.steps += outcome.steps;
+      total.operations += outcome.operations;
+      total.events += outcome.events;
+      if (outcome.violations.length > 0) failures.push(report(seed, outcome));
+    }
+    const seconds = (performance.now() - startedAt) / 1000;
+    console.log(
+      `${seeds} seeds in ${seconds.toFixed(1)} s (${(seeds / seconds).toFixed(1)} seeds/s): ` +
+        `${total.steps} steps, ${total.operations} operations, ${total.events} events`,
+    );
+    expect(failures.join("\n\n")).toBe("");
+  });
+});
+
+describe.runIf(replay !== undefined)("one seed again", () => {
+  it(`shows what happens in world ${replay}`, { timeout: 600_000 }, async () => {
+    const seed = Number(replay);
+    const onTrace = process.env.SIM_TRACE === "off" ? undefined : (line: string) => console.log(line);
+    const outcome = await runScenario({ seed, maxOperations, ...(onTrace === undefined ? {} : { onTrace }) });
+    console.log(Object.fromEntries(outcome.counts));
+    expect(outcome.violations.length === 0 ? "" : report(seed, outcome)).toBe("");
+  });
+});

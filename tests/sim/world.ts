@@ -1,0 +1,340 @@
+/**
+ * A whole server in one process: every actor with its storage, the network between them, and what goes wrong.
+ *
+ * A call is a message to the callee and a message back, each a step of the scheduler. An instance can die between any
+ * two steps: what it has stored stays, what it remembers or awaits is gone.
+ */
+import type { ActorContext } from "../../actors/context.ts";
+import type { Waiter } from "../../shared/endpoint.ts";
+import type { Config } from "../../shared/env.ts";
+import { parseConfig } from "../../shared/env.ts";
+import type { DeviceId, UserId } from "../../shared/ids.ts";
+import { describeError, type LogFields } from "../../shared/log.ts";
+import { type Actors, actorsOf } from "../../shared/rpc/actors.ts";
+import { newSimDirectory, type SimDirectory } from "./directory.ts";
+import { type FaultRates, Faults, isSimulated, SimulatedFault } from "./faults.ts";
+import { type ActorKind, type HeldRequest, Host, Instance, type KindName } from "./host.ts";
+import type { Random } from "./random.ts";
+import { Scheduler } from "./scheduler.ts";
+import type { ActorStorage } from "./storage.ts";
+
+/** Who makes a call: an instance, which may die while it waits, or somebody outside. */
+interface Caller {
+  readonly label: string;
+  readonly instance: Instance | null;
+}
+
+export interface WorldOptions {
+  random: Random;
+  rates: FaultRates;
+  kinds: Record<KindName, ActorKind>;
+  /** Methods that promise to be safe to repeat. */
+  repeatable: ReadonlySet<string>;
+}
+
+const alarmRetryMs = 30_000;
+
+export class World {
+  readonly scheduler: Scheduler;
+  readonly faults: Faults;
+  /** What must not have happened, in words. */
+  readonly violations: string[] = [];
+  readonly directory: SimDirectory;
+  readonly config: Config = {
+    ...parseConfig({ SERVER_NAME: "sim.test", REGISTRATION: "open", RATE_LIMITS: "off" }),
+    passwordHashing: { memoryKib: 64, passes: 1 },
+  };
+  readonly #options: WorldOptions;
+  readonly #hosts = new Map<string, Host>();
+
+  constructor(options: WorldOptions) {
+    this.#options = options;
+    this.scheduler = new Scheduler(options.random.fork("order"));
+    this.faults = new Faults(options.random.fork("faults"), options.rates);
+    this.directory = newSimDirectory(this.scheduler, this.faults);
+    this.scheduler.betweenSteps = () => this.#strike();
+  }
+
+  hosts(kind: KindName): Host[] {
+    return [...this.#hosts.values()].filter((host) => host.kindName === kind);
+  }
+
+  /** The actor of this name; made on demand. */
+  host(kind: KindName, name: string): Host {
+    const key = `${kind}:${name}`;
+    const known = this.#hosts.get(key);
+    if (known !== undefined) return known;
+    const host = new Host(kind, this.#options.kinds[kind], name);
+    this.#hosts.set(key, host);
+    return host;
+  }
+
+  /** Typed clients for somebody outside of all actors. */
+  outside(label: string): Actors {
+    return this.#actorsFor({ label, instance: null });
+  }
+
+  /** A stub as `actorsOf` wants it, for somebody outside of all actors. */
+  stub(caller: string, kind: KindName, name: string): object {
+    return this.#stub({ label: caller, instance: null }, kind, name);
+  }
+
+  /**
+   * Opens a line to a user's actor over which it says that there is news, as the gateway does. Rejects when the line
+   * cannot be made. It survives the actor's sleep, not its crash.
+   */
+  openWaiter(userId: UserId, deviceId: DeviceId, since: string): Promise<Waiter> {
+    const label = `${userId.slice(0, 2)}/${deviceId.slice(0, 3)} waits since ${since}`;
+    return new Promise((resolve, reject) => {
+      const fail = (thrown: unknown): void => this.#after(`${label}: failed`, () => reject(thrown));
+      if (this.faults.strikes("lostRequest")) {
+        fail(new SimulatedFault("connection refused"));
+        return;
+      }
+      this.#after(label, () => {
+        try {
+          const { request, outcome } = this.#heldRequest(deviceId, label);
+          this.#hold(this.host("user", userId), request, since);
+          const close = (): void => {
+            request.isOpen = false;
+          };
+          if (this.faults.strikes("lostReply")) fail(new SimulatedFault("connection lost"));
+          else this.#after(`${label}: open`, () => resolve({ outcome, close }));
+        } catch (thrown) {
+          this.#report(label, thrown);
+          fail(thrown);
+        }
+      });
+    });
+  }
+
+  #heldRequest(deviceId: DeviceId, label: string): { request: HeldRequest; outcome: Waiter["outcome"] } {
+    const { promise: outcome, resolve } = Promise.withResolvers<"news" | "closed">();
+    const end = (why: "news" | "closed"): void => {
+      if (!request.isOpen) return;
+      request.isOpen = false;
+      this.#after(`${label}: ${why}`, () => resolve(why));
+    };
+    const request: HeldRequest = { deviceId, isOpen: true, send: () => end("news"), close: () => end("closed") };
+    return { request, outcome };
+  }
+
+  #hold(host: Host, request: HeldRequest, since: string): void {
+    const instance = this.#alive(host);
+    if (!instance.isAlive) throw new SimulatedFault(`${host.label} did not start`);
+    if (instance.actor.onWait?.(request, since) === "news") request.send("news");
+    else host.held = [...host.held.filter((held) => held.isOpen), request];
+  }
+
+  /** Ends an instance between two steps. */
+  evict(instance: Instance, kind: "hibernates" | "crashes"): void {
+    this.scheduler.note(`${instance.host.label} ${kind}`);
+    instance.die(`it ${kind}`);
+    if (kind === "hibernates") return;
+    for (const request of instance.host.held.splice(0)) request.close();
+  }
+
+  /** Everything that lives, for a seeded choice. */
+  instances(): Instance[] {
+    return [...this.#hosts.values()].map((host) => host.instance).filter((instance) => instance !== null);
+  }
+
+  close(): void {
+    for (const host of this.#hosts.values()) host.storage.sql.close();
+    this.directory.close();
+  }
+
+  #strike(): void {
+    if (!this.faults.isOn) return;
+    for (const kind of ["eviction", "crash"] as const) {
+      if (!this.faults.strikes(kind)) continue;
+      const instances = this.instances();
+      const busy = instances.filter((instance) => instance.outbound > 0);
+      const { random } = this.faults;
+      const candidates = busy.length > 0 && random.chance(0.7) ? busy : instances;
+      if (candidates.length > 0) this.evict(random.pick(candidates), kind === "crash" ? "crashes" : "hibernates");
+    }
+    if (this.faults.strikes("clockJump")) this.#jumpClock(this.faults.random.int(1_000, 3_600_000));
+  }
+
+  #jumpClock(byMs: number): void {
+    this.scheduler.note(`clock jumps by ${byMs}`);
+    this.scheduler.clock.jump(byMs);
+    for (const host of this.#hosts.values()) this.#postAlarm(host);
+  }
+
+  #alive(host: Host): Instance {
+    if (host.instance !== null) return host.instance;
+    const instance = new Instance(host, {
+      context: (made, storage) => this.#contextOf(host, made, storage),
+      failsCommit: () => this.faults.strikes("failedCommit"),
+    });
+    // A commit that fails while the actor starts leaves a dead instance behind; whoever calls it hears of that.
+    if (instance.isAlive) host.instance = instance;
+    return instance;
+  }
+
+  #contextOf(host: Host, instance: Instance, storage: ActorStorage): Omit<ActorContext, "sql"> {
+    const { clock } = this.scheduler;
+    const random = this.#options.random.fork(`${host.label}/${this.scheduler.stepCount}`);
+    return {
+      actors: this.#actorsFor({ label: host.label, instance }),
+      clock,
+      random,
+      log: this.#logOf(host),
+      config: this.config,
+      directory: this.directory.forInstance(instance),
+      alarm: {
+        ensure: (atMs) => {
+          if (instance.alarmAt !== null && instance.alarmAt <= atMs) return;
+          instance.alarmAt = atMs;
+          storage.setAlarm(atMs);
+          this.#postAlarm(host);
+        },
+      },
+      background: (task) => {
+        task().catch((thrown: unknown) => this.#report(`background work of ${host.label}`, thrown));
+      },
+      committed: () =>
+        new Promise((resolve) => {
+          this.scheduler.post(`${host.label} is durable`, this.faults.random.int(0, 3), () => {
+            if (instance.isAlive) resolve();
+          });
+        }),
+    };
+  }
+
+  #logOf(host: Host): ActorContext["log"] {
+    const ignore = (): void => undefined;
+    const error = (message: string, fields: LogFields = {}): void => {
+      const text = JSON.stringify(fields);
+      if (!isSimulated(text)) this.violations.push(`${host.label} logged an error: ${message} ${text}`);
+    };
+    return { info: ignore, warn: ignore, error };
+  }
+
+  #report(what: string, thrown: unknown): void {
+    if (isSimulated(thrown)) return;
+    const stack = thrown instanceof Error ? `\n${thrown.stack ?? ""}` : "";
+    this.violations.push(`${what} threw ${describeError(thrown)}${stack}`);
+  }
+
+  #after(label: string, run: () => void): void {
+    this.scheduler.post(label, this.faults.delayMs(), run);
+  }
+
+  #actorsFor(caller: Caller): Actors {
+    const namespace = (kind: KindName) => ({ getByName: (name: string) => this.#stub(caller, kind, name) });
+    return actorsOf({ room: namespace("room"), user: namespace("user"), server: namespace("server") });
+  }
+
+  #stub(caller: Caller, kind: KindName, name: string): object {
+    const get = (_target: object, method: string | symbol): unknown => {
+      if (typeof method !== "string" || method === "then") return undefined;
+      return (...args: unknown[]) => this.#call(caller, this.host(kind, name), { method, args: structuredClone(args) });
+    };
+    return new Proxy({}, { get });
+  }
+
+  #call(caller: Caller, host: Host, call: { method: string; args: unknown[] }): Promise<unknown> {
+    const label = `${caller.label} → ${host.label}.${call.method}`;
+    const { instance } = caller;
+    if (instance?.isAlive === false) return new Promise(() => undefined);
+    if (instance !== null) instance.outbound += 1;
+    return new Promise((resolve, reject) => {
+      const answer = (what: string, settle: () => void): void =>
+        this.#after(`${label}: ${what}`, () => {
+          if (instance !== null) instance.outbound -= 1;
+          if (instance?.isAlive !== false) settle();
+        });
+      const fail = (fault: unknown): void => answer("failed", () => reject(fault));
+      if (this.faults.strikes("lostRequest")) {
+        fail(new SimulatedFault("request lost"));
+        return;
+      }
+      const deliver = (): void => {
+        // What an instance wanted to say when it died may or may not have left it.
+        if (instance?.isAlive === false && this.faults.random.chance(0.5)) return;
+        this.#execute(host, call, { succeed: (value) => answer("ok", () => resolve(value)), fail });
+      };
+      this.#after(label, deliver);
+      if (this.#options.repeatable.has(call.method) && this.faults.strikes("duplicate")) {
+        this.#after(`${label} (again)`, () =>
+          this.#execute(host, call, { succeed: () => undefined, fail: () => undefined }),
+        );
+      }
+    });
+  }
+
+  #execute(
+    host: Host,
+    call: { method: string; args: unknown[] },
+    caller: { succeed: (value: unknown) => void; fail: (fault: unknown) => void },
+  ): void {
+    const instance = this.#alive(host);
+    if (!instance.isAlive) {
+      caller.fail(new SimulatedFault(`${host.label} did not start`));
+      return;
+    }
+    instance.inbound.add(caller.fail);
+    this.#invoke(instance, call).then(
+      (value) => {
+        if (!instance.inbound.delete(caller.fail)) return;
+        if (this.faults.strikes("lostReply")) caller.fail(new SimulatedFault("reply lost"));
+        else caller.succeed(structuredClone(value));
+      },
+      (thrown: unknown) => {
+        this.#report(`${host.label}.${call.method}`, thrown);
+        if (instance.inbound.delete(caller.fail)) caller.fail(thrown);
+      },
+    );
+  }
+
+  async #invoke(instance: Instance, call: { method: string; args: unknown[] }): Promise<unknown> {
+    const { rpc } = instance.actor;
+    const method: unknown = Reflect.get(rpc, call.method);
+    if (typeof method !== "function") throw new Error(`no method ${call.method}`);
+    return Reflect.apply(method, rpc, call.args);
+  }
+
+  /** Puts the stored alarm into the queue. A step whose alarm has been moved since does nothing. */
+  #postAlarm(host: Host): void {
+    const at = host.storage.alarmAt();
+    if (at === null) return;
+    const lateMs = this.faults.strikes("lateAlarm") ? this.faults.random.int(1, 30_000) : 0;
+    this.scheduler.post(`${host.label} alarm`, this.scheduler.clock.untilMs(at) + lateMs, () => this.#fireAlarm(host));
+  }
+
+  #fireAlarm(host: Host): void {
+    const at = host.storage.alarmAt();
+    if (at === null || at > this.scheduler.clock.now()) return;
+    const instance = this.#alive(host);
+    if (!instance.isAlive) {
+      this.#setAlarm(host, this.scheduler.clock.now() + 2_000);
+      return;
+    }
+    instance.alarmAt = null;
+    host.storage.setAlarm(this.faults.strikes("repeatedAlarm") ? this.scheduler.clock.now() + 2_000 : null);
+    this.#postAlarm(host);
+    // The platform runs an alarm again when its handler did not end.
+    const retry = (): void => {
+      if (host.storage.alarmAt() === null) this.#setAlarm(host, this.scheduler.clock.now() + 2_000);
+    };
+    instance.inbound.add(retry);
+    const end = (): void => {
+      instance.inbound.delete(retry);
+    };
+    instance.actor.onAlarm().then(end, (thrown: unknown) => {
+      this.#report(`alarm of ${host.label}`, thrown);
+      end();
+      if (!instance.isAlive) return;
+      instance.alarmAt = this.scheduler.clock.now() + alarmRetryMs;
+      this.#setAlarm(host, instance.alarmAt);
+    });
+  }
+
+  #setAlarm(host: Host, atMs: number): void {
+    host.storage.setAlarm(atMs);
+    this.#postAlarm(host);
+  }
+}

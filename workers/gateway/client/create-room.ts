@@ -1,0 +1,66 @@
+import * as v from "valibot";
+import { endpoint } from "../../../shared/endpoint.ts";
+import { errors } from "../../../shared/errors.ts";
+import type { CreateRoomRequest } from "../../../shared/rpc/user.ts";
+import { anyObject, userId } from "../../../shared/validate.ts";
+
+/** Lists that one request may carry. Each entry is an event, made in one transaction. */
+const maxInvites = 1000;
+const maxInitialState = 1000;
+
+const createRoomBody = v.object({
+  visibility: v.nullish(v.picklist(["public", "private"])),
+  room_alias_name: v.nullish(v.string()),
+  name: v.nullish(v.string()),
+  topic: v.nullish(v.string()),
+  invite: v.nullish(v.pipe(v.array(userId), v.maxLength(maxInvites))),
+  invite_3pid: v.nullish(v.array(anyObject)),
+  room_version: v.nullish(v.string()),
+  creation_content: v.nullish(anyObject),
+  initial_state: v.nullish(
+    v.pipe(
+      v.array(v.object({ type: v.string(), state_key: v.optional(v.string(), ""), content: anyObject })),
+      v.maxLength(maxInitialState),
+    ),
+  ),
+  preset: v.nullish(v.picklist(["private_chat", "public_chat", "trusted_private_chat"])),
+  is_direct: v.nullish(v.boolean()),
+  power_level_content_override: v.nullish(anyObject),
+});
+
+/** `POST /_matrix/client/v3/createRoom` — https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3createroom */
+export const createRoom = endpoint(
+  {
+    operationId: "createRoom",
+    method: "POST",
+    path: "/_matrix/client/v3/createRoom",
+    aliases: ["/_matrix/client/r0/createRoom"],
+    auth: "accessToken",
+    rateLimit: "rc_room_creation",
+    body: createRoomBody,
+  },
+  async ({ auth, body, actors }) => {
+    const { roomId } = await actors.user(auth.userId).createRoom(requestOf(body));
+    return { room_id: roomId };
+  },
+);
+
+function requestOf(body: v.InferOutput<typeof createRoomBody>): CreateRoomRequest {
+  if (body.invite_3pid !== undefined && body.invite_3pid !== null && body.invite_3pid.length > 0) {
+    throw errors.unknown("This server cannot invite by e-mail address or phone number");
+  }
+  const initialState = body.initial_state ?? [];
+  return {
+    roomVersion: body.room_version ?? null,
+    preset: body.preset ?? null,
+    visibility: body.visibility ?? "private",
+    roomAliasName: body.room_alias_name ?? null,
+    name: body.name ?? null,
+    topic: body.topic ?? null,
+    invite: [...new Set(body.invite ?? [])],
+    isDirect: body.is_direct ?? false,
+    creationContent: body.creation_content ?? {},
+    initialState: initialState.map(({ type, state_key: stateKey, content }) => ({ type, stateKey, content })),
+    powerLevelContentOverride: body.power_level_content_override ?? null,
+  };
+}

@@ -1,0 +1,11 @@
+import * as v from "valibot";
+import { anyObject, userId } from "../../../shared/validate.ts";
+
+/** What the requester says of their own membership. */
+export const ownMembershipBody = v.object({
+  reason: v.nullish(v.string()),
+  third_party_signed: v.nullish(anyObject),
+});
+
+/** Whom a membership change is about, and why. */
+export const targetMembershipBody = v.object({ user_id: userId, reason: v.nullish(v.string()) });

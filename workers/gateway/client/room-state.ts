@@ -1,0 +1,29 @@
+import { endpoint } from "../../../shared/endpoint.ts";
+import { anyBody } from "../../../shared/validate.ts";
+import { statePath, statePathAliases } from "./rooms.ts";
+
+/** `PUT /_matrix/client/v3/rooms/{roomId}/state/{eventType}/{stateKey}` — https://spec.matrix.org/v1.19/client-server-api/#put_matrixclientv3roomsroomidstateeventtypestatekey */
+export const setRoomStateWithKey = endpoint(
+  {
+    operationId: "setRoomStateWithKey",
+    method: "PUT",
+    path: statePath,
+    aliases: statePathAliases,
+    auth: "accessToken",
+    rateLimit: "rc_message",
+    body: anyBody,
+  },
+  async ({ params, auth, body, actors }) => {
+    const { eventId } = await actors.room(params.roomId).sendEvent({
+      sender: auth.userId,
+      deviceId: auth.deviceId,
+      // "Requests to this endpoint cannot use transaction IDs": setting the same state again changes nothing.
+      txnId: null,
+      type: params.eventType,
+      stateKey: params.stateKey,
+      content: body,
+      redacts: null,
+    });
+    return { event_id: eventId };
+  },
+);

@@ -1,0 +1,118 @@
+import { errors } from "../../shared/errors.ts";
+import { isObject, type JsonValue, maxJsonDepth } from "../../shared/json.ts";
+
+/** What a body may be. */
+export interface BodyLimits {
+  maxBytes: number;
+  /** Whether an empty body stands for `{}`. */
+  allowsEmpty: boolean;
+}
+
+/** How much of a body that is too large is read and dropped, so that the client gets to read the answer. */
+const maxDiscardedBytes = 8_388_608;
+
+/**
+ * Reads a request's JSON body. Size, encoding and nesting are checked before anything is parsed.
+ *
+ * @throws MatrixError M_TOO_LARGE; M_NOT_JSON when it is not JSON, not UTF-8 or nested too deeply; M_BAD_JSON for text
+ * that no UTF-8 can carry (a lone surrogate)
+ * @see https://spec.matrix.org/v1.19/client-server-api/#api-standards
+ */
+export async function readJsonBody(request: Request, limits: BodyLimits): Promise<JsonValue> {
+  const text = decodeUtf8(await readBytes(request, limits.maxBytes));
+  if (text === "") {
+    if (limits.allowsEmpty) return {};
+    throw errors.notJson("The body is empty: a JSON object is needed");
+  }
+  return parseJson(text);
+}
+
+/** Parses JSON text from outside. @throws MatrixError M_NOT_JSON, M_BAD_JSON */
+export function parseJson(text: string): JsonValue {
+  if (isDeeperThan(text, maxJsonDepth)) throw errors.notJson(`The JSON is nested deeper than ${maxJsonDepth}`);
+  const value = parse(text);
+  // Only an escape can smuggle a surrogate in: the encoding was checked.
+  if (/\\u[dD][89a-fA-F]/.test(text) && !isWellFormed(value)) {
+    throw errors.badJson("The JSON holds text with a lone surrogate");
+  }
+  return value;
+}
+
+function parse(text: string): JsonValue {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw errors.notJson("The body is not valid JSON");
+  }
+}
+
+async function readBytes(request: Request, maxBytes: number): Promise<Uint8Array> {
+  if (request.body === null) return new Uint8Array();
+  const declared = request.headers.get("Content-Length");
+  // HTTP itself holds a body to its declared length, so a small one needs no counting.
+  if (declared !== null && Number(declared) <= maxBytes) return new Uint8Array(await request.arrayBuffer());
+  return await readCounted(request.body, maxBytes);
+}
+
+async function readCounted(body: ReadableStream<Uint8Array>, maxBytes: number): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of body) {
+    length += chunk.byteLength;
+    if (length <= maxBytes) chunks.push(chunk);
+    else chunks.length = 0;
+    if (length > maxBytes + maxDiscardedBytes) break;
+  }
+  if (length > maxBytes) throw errors.tooLarge(`The body is larger than ${maxBytes} bytes`);
+  return concat(chunks, length);
+}
+
+function concat(chunks: readonly Uint8Array[], length: number): Uint8Array {
+  const bytes = new Uint8Array(length);
+  let offset = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, offset);
+    offset += chunk.byteLength;
+  }
+  return bytes;
+}
+
+function decodeUtf8(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    throw errors.notJson("The body is not UTF-8");
+  }
+}
+
+/** Whether brackets outside of strings nest deeper than `max`. Runs over the text: a parsed value may be too deep to walk. */
+function isDeeperThan(text: string, max: number): boolean {
+  let depth = 0;
+  let inString = false;
+  for (let index = 0; index < text.length; index += 1) {
+    const code = text.charCodeAt(index);
+    if (inString) {
+      if (code === backslash) index += 1;
+      else if (code === quote) inString = false;
+    } else if (code === quote) inString = true;
+    else if (code === openBrace || code === openBracket) {
+      depth += 1;
+      if (depth > max) return true;
+    } else if (code === closeBrace || code === closeBracket) depth -= 1;
+  }
+  return false;
+}
+
+const quote = 0x22;
+const backslash = 0x5c;
+const openBrace = 0x7b;
+const closeBrace = 0x7d;
+const openBracket = 0x5b;
+const closeBracket = 0x5d;
+
+function isWellFormed(value: JsonValue): boolean {
+  if (typeof value === "string") return value.isWellFormed();
+  if (Array.isArray(value)) return value.every(isWellFormed);
+  if (!isObject(value)) return true;
+  return Object.entries(value).every(([key, entry]) => key.isWellFormed() && isWellFormed(entry));
+}
