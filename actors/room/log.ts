@@ -24,8 +24,12 @@ export function syncRoom(room: RoomContext, input: RoomSyncInput): RoomSyncResul
 }
 
 function sectionFor(room: RoomContext, input: RoomSyncInput): RoomSyncResult {
-  const member = room.store.room.find() === null ? null : room.store.memberships.find(input.userId);
-  if (member === null || member.isForgotten) return nothing(input.since ?? member?.streamPosition ?? 0);
+  const facts = room.store.room.find();
+  const member = facts === null ? null : room.store.memberships.find(input.userId);
+  if (facts === null || member === null || member.isForgotten) {
+    return nothing(input.since ?? member?.streamPosition ?? 0);
+  }
+  if (input.since !== null && input.since >= facts.streamPosition && !input.fullState) return nothing(input.since);
   const request: SyncRequest = {
     input,
     viewer: new RoomViewer(room, { userId: input.userId, deviceId: input.deviceId }),

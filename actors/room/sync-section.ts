@@ -19,6 +19,9 @@ import { filteredView, lastJoined, type RoomViewer } from "./visibility.ts";
 /** Events of a timeline where the filter names no limit. */
 const defaultTimelineLimit = 10;
 
+/** Members who are listed one by one where a whole room is meant. */
+const maxListedMembers = 10_000;
+
 /** One user's request, understood. */
 export interface SyncRequest {
   readonly input: RoomSyncInput;
@@ -53,7 +56,7 @@ export function joinedSection(request: SyncRequest): RoomSyncResult {
   const known = knownTo(request);
   const isNew = known === null;
   const timeline = timelineOf(request, { after: known?.since ?? oldest, through: facts.streamPosition });
-  const members = memberChanges(request, known?.root ?? null, facts.stateRoot, isNew);
+  const members = isNew ? allMembers(request) : memberChanges(request, known.root, facts.stateRoot);
   const needsSummary = isNew || input.fullState || members.hasAny;
   const { summary, heroes } = needsSummary ? syncSummaryOf(room, input.userId) : { summary: null, heroes: [] };
   const state = stateOf(request, timeline, { known, end: facts.stateRoot, heroes });
@@ -105,7 +108,7 @@ export function leftSection(request: SyncRequest, exit: number): RoomSyncResult 
   const hasState = membership !== null && (membership.through > after || input.fullState);
   const state = hasState ? stateOf(request, timeline, { known, end: membership.root, heroes: [] }) : [];
   const wasJoined = known !== null && membership !== null && membership.through > after;
-  const left = wasJoined ? joinedIn(request, membership.root) : [];
+  const left = wasJoined ? joinedOthers(request, membership.through) : [];
   return { ...nothing, place: "leave", section: timelineFields(request, timeline, state), leftUsers: left };
 }
 
@@ -179,19 +182,19 @@ function timelineFields(request: SyncRequest, timeline: Timeline, state: readonl
   };
 }
 
-/** Others who joined and left between two states. To whom the room is new, all who are joined. */
-function memberChanges(
-  request: SyncRequest,
-  before: StateRoot,
-  after: StateRoot,
-  isNew: boolean,
-): { joined: UserId[]; left: UserId[]; hasAny: boolean } {
+/** Others who joined and left. */
+interface MemberChanges {
+  readonly joined: UserId[];
+  readonly left: UserId[];
+  readonly hasAny: boolean;
+}
+
+/** Others who joined and left between two states. */
+function memberChanges(request: SyncRequest, before: StateRoot, after: StateRoot): MemberChanges {
   const { room } = request.viewer;
   const joined: UserId[] = [];
   const left: UserId[] = [];
   let hasAny = false;
-  // A client that was given no room before learns of the members' devices when it first needs them.
-  if (isNew && request.input.since === null) return { joined, left, hasAny };
   const changed = [...differencesOf(room.store.stateNodes, before, after)];
   const keys = room.store.stateKeys.byNids(changed.map(({ stateKeyNid }) => stateKeyNid));
   for (const [index, { type, stateKey }] of keys.entries()) {
@@ -207,13 +210,22 @@ function memberChanges(
   return { joined, left, hasAny };
 }
 
-function isJoin({ viewer }: SyncRequest, eventNid: number): boolean {
-  return eventNid !== 0 && membershipIn(viewer.room.store.events.byNid(eventNid).event) === "join";
+/** To whom the room is new, everybody else in it is. A client that has no token yet asks for devices when it needs them. */
+function allMembers(request: SyncRequest): MemberChanges {
+  const joined = request.input.since === null ? [] : joinedOthers(request, Number.MAX_SAFE_INTEGER);
+  return { joined, left: [], hasAny: true };
 }
 
-/** Everybody else who is joined in a state. */
-function joinedIn(request: SyncRequest, root: StateRoot): UserId[] {
-  return memberChanges({ ...request, input: { ...request.input, since: 0 } }, null, root, true).joined;
+/** Everybody else who is joined, and has been at a position; of a very large room, some. */
+function joinedOthers({ input, viewer }: SyncRequest, position: number): UserId[] {
+  const members = viewer.room.store.memberships.withMembership("join", "", maxListedMembers);
+  return members
+    .filter((member) => member.userId !== input.userId && member.streamPosition <= position)
+    .map((member) => member.userId);
+}
+
+function isJoin({ viewer }: SyncRequest, eventNid: number): boolean {
+  return eventNid !== 0 && membershipIn(viewer.room.store.events.byNid(eventNid).event) === "join";
 }
 
 function deviceOf({ userId, deviceId }: RoomSyncInput): Pick<RoomSyncInput, "userId" | "deviceId"> {

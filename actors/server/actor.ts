@@ -44,6 +44,9 @@ export class ServerActor extends Actor implements ServerRpc {
   createRegistrationToken(...args: Args<"createRegistrationToken">) {
     return this.#rpc.createRegistrationToken(...args);
   }
+  updateRegistrationToken(...args: Args<"updateRegistrationToken">) {
+    return this.#rpc.updateRegistrationToken(...args);
+  }
   getRegistrationTokens(...args: Args<"getRegistrationTokens">) {
     return this.#rpc.getRegistrationTokens(...args);
   }

@@ -61,12 +61,7 @@ export function createRegistrationToken(
   }
   const { usesAllowed, expiryTime } = input;
   const now = server.clock.now();
-  if (usesAllowed !== null && !(Number.isSafeInteger(usesAllowed) && usesAllowed >= 0)) {
-    throw errors.invalidParam("uses_allowed must be an integer that is not negative, or null");
-  }
-  if (expiryTime !== null && !(Number.isSafeInteger(expiryTime) && expiryTime >= now)) {
-    throw errors.invalidParam("expiry_time must not be in the past");
-  }
+  assertLimitsMakeSense(input, now);
   return server.store.transaction((tx) => {
     if (tx.registrationTokens.find(token) !== null) throw errors.invalidParam("This token exists already");
     const created = { token, usesAllowed, completed: 0, expiryTime };
@@ -75,6 +70,38 @@ export function createRegistrationToken(
   });
 }
 
+/**
+ * Changes the limits that are given, and leaves the others.
+ * @throws MatrixError M_NOT_FOUND; M_INVALID_PARAM for limits that make no sense
+ */
+export function updateRegistrationToken(
+  server: ServerContext,
+  input: { token: string; usesAllowed?: number | null; expiryTime?: number | null },
+): RegistrationToken {
+  assertLimitsMakeSense(input, server.clock.now());
+  return server.store.transaction((tx) => {
+    const stored = tx.registrationTokens.find(input.token);
+    if (stored === null) throw errors.notFound("No such registration token");
+    const { usesAllowed = stored.usesAllowed, expiryTime = stored.expiryTime } = input;
+    const updated = { ...stored, usesAllowed, expiryTime };
+    tx.registrationTokens.setLimits(updated);
+    return updated;
+  });
+}
+
+function assertLimitsMakeSense(
+  { usesAllowed = null, expiryTime = null }: { usesAllowed?: number | null; expiryTime?: number | null },
+  now: number,
+): void {
+  if (usesAllowed !== null && !(Number.isSafeInteger(usesAllowed) && usesAllowed >= 0)) {
+    throw errors.invalidParam("uses_allowed must be an integer that is not negative, or null");
+  }
+  if (expiryTime !== null && !(Number.isSafeInteger(expiryTime) && expiryTime >= now)) {
+    throw errors.invalidParam("expiry_time must not be in the past");
+  }
+}
+
+/** All tokens, the oldest first. */
 export function getRegistrationTokens(server: ServerContext): RegistrationToken[] {
   return server.store.registrationTokens.all();
 }

@@ -15,6 +15,7 @@ import {
   getRegistrationToken,
   getRegistrationTokens,
   isRegistrationTokenValid,
+  updateRegistrationToken,
   useRegistrationNonce,
 } from "./registration-tokens.ts";
 import { getServerKeys, getSigningKey } from "./signing-key.ts";
@@ -35,6 +36,7 @@ type Registration = Pick<
   | "admitRegistration"
   | "isRegistrationTokenValid"
   | "createRegistrationToken"
+  | "updateRegistrationToken"
   | "getRegistrationTokens"
   | "getRegistrationToken"
   | "deleteRegistrationToken"
@@ -50,6 +52,7 @@ function keysAndRegistration(server: ServerContext): Registration {
     admitRegistration: (input) => done(() => admitRegistration(server, input)),
     isRegistrationTokenValid: (token) => reply(() => isRegistrationTokenValid(server, token)),
     createRegistrationToken: (input) => reply(() => createRegistrationToken(server, input)),
+    updateRegistrationToken: (input) => reply(() => updateRegistrationToken(server, input)),
     getRegistrationTokens: () => reply(() => getRegistrationTokens(server)),
     getRegistrationToken: (token) => reply(() => getRegistrationToken(server, token)),
     deleteRegistrationToken: (token) => done(() => deleteRegistrationToken(server, token)),

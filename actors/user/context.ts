@@ -25,6 +25,8 @@ export interface UserMemory {
   readonly registrations: Turns;
   /** Checks of passwords: a failed one counts before the next begins. */
   readonly passwordChecks: Turns;
+  /** When tokens were last tidied up, ms since epoch. */
+  tokensTrimmedTs: number;
   /** What each device's inbox holds, counted once for each life of the instance. */
   readonly inboxSizes: Map<DeviceId, InboxSize>;
   /** Targets to whom outbox messages are being delivered: one at a time, so that they stay in order. */
@@ -51,6 +53,7 @@ export function userContext(base: ActorContext, userId: UserId, waiters: WaiterP
     limiter: new RateLimiter(base.clock, { isOn: base.config.rateLimits, maxKeys: 1_000 }),
     registrations: new Turns(),
     passwordChecks: new Turns(),
+    tokensTrimmedTs: 0,
     inboxSizes: new Map(),
     deliveringTo: new Set(),
     settling: new Set(),

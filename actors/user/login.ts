@@ -7,13 +7,16 @@ import type { UserContext } from "./context.ts";
 import { verifyPassword } from "./passwords.ts";
 import { assertAcceptableSession, issueTokens, openSession } from "./sessions.ts";
 import type { Account } from "./store/accounts.ts";
-import type { AccessGrant, StoredToken, TokensReader } from "./store/tokens.ts";
+import type { UserWriter } from "./store/index.ts";
+import type { AccessGrant, RefreshToken, TokensReader } from "./store/tokens.ts";
 import { wakeWaiters } from "./waiters.ts";
 
 /** A spent refresh token presented again within this time is a reply that was lost or two tabs of one client. */
-export const reuseGraceMs = 60_000;
+const reuseGraceMs = 60_000;
 /** How long spent and expired tokens are remembered. */
 const tokenMemoryMs = 7 * 24 * 60 * 60 * 1000;
+/** How often tokens that can matter no more are dropped. */
+const trimEveryMs = 60 * 60 * 1000;
 /** Unused pairs that one refresh token may have made. */
 const maxUnusedPairs = 8;
 /** A device's "last seen" is written at most this often. */
@@ -94,7 +97,7 @@ export function authenticate(
   if (grant.expiresTs !== null && grant.expiresTs <= now) {
     throw errors.unknownToken("The access token has expired", { soft_logout: true });
   }
-  if (isOutlived(user.store.tokens, grant, now)) {
+  if (grant.pair !== null && isOutlived(user.store.tokens, grant.pair, now)) {
     throw errors.unknownToken("The access token was replaced by another", { soft_logout: true });
   }
   if (grant.isLocked) throw errors.userLocked("This account has been locked", { soft_logout: true });
@@ -104,11 +107,12 @@ export function authenticate(
 }
 
 function recordUse(user: UserContext, grant: AccessGrant, now: number, address: string | null): void {
-  const isFirstUse = grant.parentHash !== null && grant.usedTs === null;
+  const { pair } = grant;
+  const isFirstUse = pair !== null && isUnused(pair);
   const isSeenAnew = now - grant.lastSeenTs >= lastSeenEveryMs;
   if (!isFirstUse && !isSeenAnew) return;
   user.store.transaction((tx) => {
-    if (isFirstUse) tx.tokens.markUsed(grant, now);
+    if (isFirstUse) tx.tokens.markUsed(pair, now);
     if (isSeenAnew) tx.devices.setLastSeen(grant.deviceId, now, address);
   });
 }
@@ -133,9 +137,9 @@ export function refresh(user: UserContext, refreshToken: string): SessionTokens 
       tx.tokens.deleteOfDevice(token.deviceId);
       return token.deviceId;
     }
-    if (token.parentHash !== null && token.usedTs === null) tx.tokens.markUsed(token, now);
-    tx.tokens.trim(token.deviceId, { spentBefore: now - reuseGraceMs, forgottenBefore: now - tokenMemoryMs });
-    tx.tokens.trimUnused(token.deviceId, hash, maxUnusedPairs - 1);
+    if (isUnused(token)) tx.tokens.markUsed(token, now);
+    trimTokens(user, tx, now);
+    if (tx.tokens.countPair(hash) > maxUnusedPairs) tx.tokens.trimUnused(token.deviceId, hash, maxUnusedPairs - 1);
     return issueTokens(user, tx, { deviceId: token.deviceId, canRefresh: true, parentHash: hash });
   });
   if (outcome === null) throw unknownRefreshToken();
@@ -146,13 +150,25 @@ export function refresh(user: UserContext, refreshToken: string): SessionTokens 
 }
 
 /** Of the pairs that one refresh token made, those that nobody used while another one was taken into use are over. */
-function isOutlived(tokens: TokensReader, token: StoredToken, now: number): boolean {
+function isOutlived(tokens: TokensReader, token: RefreshToken, now: number): boolean {
   if (token.parentHash === null || token.usedTs !== null) return false;
   const parent = tokens.findRefresh(token.parentHash);
   return parent === null || isReused(parent, now);
 }
 
-function isReused(token: StoredToken, now: number): boolean {
+/** Whether a refresh made the pair, and neither half of it has been used. */
+function isUnused(pair: RefreshToken): boolean {
+  return pair.parentHash !== null && pair.usedTs === null;
+}
+
+/** Tidies up, at most once an hour of the instance's life. */
+function trimTokens(user: UserContext, tx: UserWriter, now: number): void {
+  if (now - user.memory.tokensTrimmedTs < trimEveryMs) return;
+  user.memory.tokensTrimmedTs = now;
+  tx.tokens.trim({ spentBefore: now - reuseGraceMs, forgottenBefore: now - tokenMemoryMs });
+}
+
+function isReused(token: RefreshToken, now: number): boolean {
   return token.spentTs !== null && now - token.spentTs > reuseGraceMs;
 }
 

@@ -5,7 +5,7 @@ import type { Config } from "../../shared/env.ts";
 import { errors } from "../../shared/errors.ts";
 
 /** Longest password, in characters. Bounds the work of hashing. */
-export const maxPasswordLength = 512;
+const maxPasswordLength = 512;
 
 const saltBytes = 16;
 

@@ -7,8 +7,8 @@ import { owe } from "./obligations.ts";
 export const maxDisplayNameLength = 256;
 export const maxAvatarUrlLength = 1000;
 /** In bytes. @see https://spec.matrix.org/v1.19/client-server-api/#put_matrixclientv3profileuseridkeyname */
-export const maxProfileKeyBytes = 255;
-export const maxProfileBytes = 65_536;
+const maxProfileKeyBytes = 255;
+const maxProfileBytes = 65_536;
 
 /** The fields that member events carry. */
 const memberFields: readonly string[] = ["displayname", "avatar_url"];

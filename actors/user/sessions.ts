@@ -8,7 +8,7 @@ import { maxDeviceNameLength } from "./devices.ts";
 import type { UserWriter } from "./store/index.ts";
 
 /** Lifetime of an access token whose client can refresh it. */
-export const accessTokenLifetimeMs = 60 * 60 * 1000;
+const accessTokenLifetimeMs = 60 * 60 * 1000;
 /** Devices of one user, at most. */
 export const maxDevices = 200;
 
@@ -62,18 +62,16 @@ export function issueTokens(
   const localpart = localpartOf(user.userId);
   const { deviceId, parentHash } = grant;
   const access = makeToken("access", localpart, user.random);
-  const accessHash = hashSecret(access.secret);
+  const hash = hashSecret(access.secret);
   const tokens = { userId: user.userId, deviceId, accessToken: access.token };
   if (!grant.canRefresh) {
-    const lasting = { expiresTs: null, pairHash: null, parentHash };
-    tx.tokens.insert({ ...lasting, hash: accessHash, kind: "access", deviceId, createdTs: now });
+    tx.tokens.insertAccess({ hash, deviceId, expiresTs: null, pairHash: null });
     return { ...tokens, refreshToken: null, expiresInMs: null };
   }
   const refresh = makeToken("refresh", localpart, user.random);
   const pairHash = hashSecret(refresh.secret);
-  const pair = { deviceId, createdTs: now, pairHash, parentHash };
-  tx.tokens.insert({ ...pair, hash: accessHash, kind: "access", expiresTs: now + accessTokenLifetimeMs });
-  tx.tokens.insert({ ...pair, hash: pairHash, kind: "refresh", expiresTs: null });
+  tx.tokens.insertRefresh({ hash: pairHash, deviceId, createdTs: now, parentHash });
+  tx.tokens.insertAccess({ hash, deviceId, expiresTs: now + accessTokenLifetimeMs, pairHash });
   return { ...tokens, refreshToken: refresh.token, expiresInMs: accessTokenLifetimeMs };
 }
 

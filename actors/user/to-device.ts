@@ -8,11 +8,11 @@ import type { InboxSize } from "./store/to-device.ts";
 import { wakeWaiters } from "./waiters.ts";
 
 /** Messages that wait for one device, at most; beyond, the oldest are dropped. */
-export const maxInbox = 10_000;
+const maxInbox = 10_000;
 /** Length of all that waits for one device, at most. */
-export const maxInboxSize = 64 * 1024 * 1024;
+const maxInboxSize = 64 * 1024 * 1024;
 /** Largest content of one message, in bytes. */
-export const maxContentBytes = 65_536;
+const maxContentBytes = 65_536;
 /** How long deposits and transaction ids are remembered. */
 export const memoryMs = 24 * 60 * 60 * 1000;
 

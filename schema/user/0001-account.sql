@@ -35,28 +35,34 @@ CREATE TABLE devices (
   created_ts INTEGER NOT NULL
 ) WITHOUT ROWID;
 
--- Access and refresh tokens, by hash. All tokens of a device descend from one login: they are one family.
-CREATE TABLE tokens (
+-- Tokens, by hash. All tokens of a device descend from one login.
+CREATE TABLE access_tokens (
   -- SHA-256 of the secret
   token_hash BLOB PRIMARY KEY,
-  -- access | refresh
-  kind TEXT NOT NULL,
+  device_id TEXT NOT NULL,
+  -- ms since epoch; null: until logout
+  expires_ts INTEGER,
+  -- The refresh token that was made with it; null: the client cannot refresh
+  pair_hash BLOB
+) WITHOUT ROWID;
+CREATE INDEX access_tokens_by_device ON access_tokens (device_id);
+
+CREATE TABLE refresh_tokens (
+  -- SHA-256 of the secret
+  token_hash BLOB PRIMARY KEY,
   device_id TEXT NOT NULL,
   -- ms since epoch
   created_ts INTEGER NOT NULL,
-  -- ms since epoch; null: until logout
-  expires_ts INTEGER,
-  -- The refresh token of the pair that this one belongs to (itself, for a refresh token); null: a token without a pair
-  pair_hash BLOB,
-  -- The refresh token that made the pair; it is spent when either of the pair is first used.
+  -- The refresh token that made this pair of refresh and access token; null: a login made it
   parent_hash BLOB,
-  -- ms since epoch; when either of the pair was first used, where it has a parent
+  -- ms since epoch; when either of the pair was first used, where a refresh made it. That spends the parent.
   used_ts INTEGER,
-  -- ms since epoch; when a pair made by this refresh token was first used. Spent tokens are kept for a while: whoever
-  -- presents one again has stolen it, or was stolen from.
-  spent_ts INTEGER
+  -- ms since epoch; when a pair made by this one was first used. Spent tokens are kept for a while: whoever presents one
+  -- again has stolen it, or was stolen from.
+  spent_ts INTEGER,
+  pairs_made INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
-CREATE INDEX tokens_by_device ON tokens (device_id);
+CREATE INDEX refresh_tokens_by_device ON refresh_tokens (device_id);
 
 CREATE TABLE account_data (
   -- '' for global account data

@@ -4,7 +4,9 @@
  *
  * @see https://spec.matrix.org/v1.19/appendices/#canonical-json
  */
+
 import { isObject, type JsonObject, type JsonValue, maxJsonDepth } from "../json.ts";
+import { exactNumberText, parseExactly } from "./exact-numbers.ts";
 
 /** Whether a value is canonical JSON, and if not, why. */
 export type CanonicalCheck = { readonly ok: true } | { readonly ok: false; readonly reason: string };
@@ -59,7 +61,7 @@ function write(value: JsonValue, depth: number, mode: CanonicalMode): string {
     case "object":
       if (value === null) return "null";
       if (Array.isArray(value)) return writeArray(value, depth + 1, mode);
-      return writeObject(value, [], depth + 1, mode);
+      return writeExactNumber(value, mode) ?? writeObject(value, [], depth + 1, mode);
     default:
       throw new NotCanonical(`a value of type ${typeof value} is not JSON`);
   }
@@ -81,6 +83,13 @@ function writeNumber(number: number, mode: CanonicalMode): string {
   if (!Number.isFinite(number)) throw new NotCanonical("a number is not finite");
   // String() writes integers from 1e21 with an exponent; BigInt writes their digits.
   return Number.isInteger(number) ? BigInt(number).toString() : String(number);
+}
+
+/** The digits of a number kept as it was written; null for every other object. */
+function writeExactNumber(value: JsonObject, mode: CanonicalMode): string | null {
+  const text = exactNumberText(value);
+  if (text !== null && mode === "strict") throw new NotCanonical("a number is not a canonical integer");
+  return text;
 }
 
 function writeArray(values: readonly JsonValue[], depth: number, mode: CanonicalMode): string {
@@ -143,25 +152,25 @@ const backslash = 0x5c;
 export function parseStrictJson(text: string): ParsedJson {
   const problem = scan(text, "strict");
   if (problem !== null) return { ok: false, reason: problem };
-  return parseScanned(text);
+  return parseScanned(text, JSON.parse);
 }
 
 /**
- * Parses text of a room version that does not enforce canonical JSON (1 to 5): any number passes, the bounds on
- * nesting and the refusal of lone surrogates stay.
+ * Parses text of a room version that does not enforce canonical JSON (1 to 5): any number passes and keeps its digits,
+ * the bounds on nesting and the refusal of lone surrogates stay.
  *
  * @see https://spec.matrix.org/v1.19/rooms/v1/#canonical-json
  */
 export function parseLenientJson(text: string): ParsedJson {
   const problem = scan(text, "lenient");
   if (problem !== null) return { ok: false, reason: problem };
-  return parseScanned(text);
+  return parseScanned(text, parseExactly);
 }
 
-function parseScanned(text: string): ParsedJson {
+function parseScanned(text: string, parse: (text: string) => JsonValue): ParsedJson {
   let value: JsonValue;
   try {
-    value = JSON.parse(text);
+    value = parse(text);
   } catch {
     return { ok: false, reason: "not JSON" };
   }

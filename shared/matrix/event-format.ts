@@ -2,6 +2,7 @@ import { Buffer } from "node:buffer";
 import { parseEventId, parseRoomId, parseUserId } from "../ids.ts";
 import { field, isObject, type JsonObject, type JsonValue, objectField, stringField } from "../json.ts";
 import { canonicalJson, checkCanonical } from "./canonical-json.ts";
+import { numberValue } from "./exact-numbers.ts";
 import { canonicalMode } from "./hashes.ts";
 import type { RoomVersionRules } from "./room-version.ts";
 
@@ -55,11 +56,12 @@ function checkFields(pdu: JsonObject, rules: RoomVersionRules): Problem | null {
   if (type === "m.room.create" && field(pdu, "state_key") !== "")
     return malformed("a create event's state_key is empty");
   if (objectField(pdu, "content") === null) return malformed("content is not an object");
-  if (!Number.isInteger(field(pdu, "origin_server_ts"))) return malformed("origin_server_ts is not an integer");
-  const depth = field(pdu, "depth");
+  if (!Number.isInteger(numberValue(field(pdu, "origin_server_ts"))))
+    return malformed("origin_server_ts is not an integer");
+  const depth = numberValue(field(pdu, "depth"));
   // Before canonical JSON was enforced, the bound was 2^63-1, which a double cannot hold: any larger integer passes.
   const bound = rules.isStrictCanonicalJson ? maxDepth : 2 ** 63;
-  if (typeof depth !== "number" || !Number.isInteger(depth) || depth < 0 || depth > bound) {
+  if (depth === null || !Number.isInteger(depth) || depth < 0 || depth > bound) {
     return malformed("depth is not an integer of the allowed range");
   }
   return null;

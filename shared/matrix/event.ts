@@ -1,6 +1,15 @@
 import { type EventId, parseEventId, parseUserId, type RoomId, trusted, type UserId } from "../ids.ts";
-import { field, type JsonObject, type JsonValue, objectField, parseStoredObject, stringField } from "../json.ts";
+import {
+  field,
+  isObject,
+  type JsonObject,
+  type JsonValue,
+  objectField,
+  parseStoredObject,
+  stringField,
+} from "../json.ts";
 import { eventIdOf, roomIdOf } from "./event-id.ts";
+import { numberValue, parseExactly } from "./exact-numbers.ts";
 import { redactsOf } from "./redaction.ts";
 import type { RoomVersionRules } from "./room-version.ts";
 
@@ -93,7 +102,7 @@ class PduEvent implements MatrixEvent {
   }
 
   get pdu(): Pdu {
-    if (typeof this.#source === "string") this.#source = parseStoredObject(this.#source);
+    if (typeof this.#source === "string") this.#source = parsePdu(this.#source, this.#rules);
     return this.#source;
   }
 
@@ -146,9 +155,17 @@ class PduEvent implements MatrixEvent {
   }
 }
 
+/** Stored text of older rooms may hold numbers that a double changes. */
+function parsePdu(json: string, rules: RoomVersionRules): Pdu {
+  if (rules.isStrictCanonicalJson) return parseStoredObject(json);
+  const value = parseExactly(json);
+  if (!isObject(value)) throw new Error("a stored PDU is not an object");
+  return value;
+}
+
+/** As a double: a depth of 2^63-1 compares as 2^63. */
 function numberField(object: JsonObject, key: string): number {
-  const value = field(object, key);
-  return typeof value === "number" ? value : 0;
+  return numberValue(field(object, key)) ?? 0;
 }
 
 /**

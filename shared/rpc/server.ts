@@ -42,6 +42,12 @@ export interface OwnServer {
     usesAllowed: number | null;
     expiryTime: number | null;
   }): Promise<Reply<RegistrationToken>>;
+  /** Changes what is given; `usesAllowed` and `expiryTime` null: without limit. @throws M_NOT_FOUND, M_INVALID_PARAM */
+  updateRegistrationToken(input: {
+    token: string;
+    usesAllowed?: number | null;
+    expiryTime?: number | null;
+  }): Promise<Reply<RegistrationToken>>;
   getRegistrationTokens(): Promise<Reply<RegistrationToken[]>>;
   getRegistrationToken(token: string): Promise<Reply<RegistrationToken>>;
   deleteRegistrationToken(token: string): Promise<Reply<null>>;

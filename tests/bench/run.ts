@@ -78,4 +78,5 @@ async function memoryOf(server: HomeserverProcess | null): Promise<ReturnType<ty
   return memoryOfTree(pid);
 }
 
+process.once("SIGINT", () => process.exit(130));
 await main();

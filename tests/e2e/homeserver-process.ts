@@ -105,6 +105,7 @@ function homeserverProcess(port: number, dataDir: string, env: Readonly<Record<s
       started.stdout.on("data", collect);
       started.stderr.on("data", collect);
       child = started;
+      endWithThisProcess(started);
       await waitUntilAnswering(baseUrl, started, () => output);
       return performance.now() - startedAt;
     },
@@ -172,6 +173,15 @@ async function answers(baseUrl: string): Promise<boolean> {
   } catch {
     return false;
   }
+}
+
+/** A group of its own would outlive a test that is aborted. */
+function endWithThisProcess(child: ChildProcess): void {
+  const { pid } = child;
+  if (pid === undefined) return;
+  const end = (): void => void signalGroup(pid, "SIGKILL");
+  process.once("exit", end);
+  child.once("exit", () => process.off("exit", end));
 }
 
 /** Signals the whole process group, and waits until no process of it is left. */

@@ -15,6 +15,13 @@ describe("npm start", () => {
     started.push(server);
     return server;
   };
+  const startThroughNpm = async () => {
+    const dataDir = temporaryFolder();
+    folders.push(dataDir);
+    const server = await startProcess({ dataDir, throughNpm: true });
+    started.push(server);
+    return server;
+  };
   afterEach(async () => {
     for (const server of started.splice(0)) await server.kill9();
     for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
@@ -51,6 +58,30 @@ describe("npm start", () => {
     expect(performance.now() - begun).toBeLessThan(2000);
     await expect(fetch(server.baseUrl)).rejects.toThrow();
     expect(existsSync(join(server.dataDir, "workerd.pid"))).toBe(false);
+  });
+
+  it.each(["SIGTERM", "SIGINT"] as const)("stops when npm is sent %s", async (signal) => {
+    const server = await startThroughNpm();
+    const workerd = Number(readFileSync(join(server.dataDir, "workerd.pid"), "utf8"));
+    server.signal(signal);
+    await server.ended(5000);
+    expect(server.stdout).toContain("Stopping.");
+    expect(isRunning(workerd)).toBe(false);
+  });
+
+  it("takes a signal that arrives twice, as Ctrl-C does under npm, for one", async () => {
+    const server = await start();
+    server.signal("SIGINT");
+    server.signal("SIGINT");
+    await sleep(5);
+    server.signal("SIGINT");
+    expect(await server.ended(5000)).toEqual(clean);
+  });
+
+  it("does not outlive npm, and can be started again at once when npm was killed", async () => {
+    const server = await startThroughNpm();
+    await server.kill9();
+    await start({ PORT: server.env.PORT ?? "" }, server.dataDir);
   });
 
   it("refuses a data folder that another process has, and takes it when that one is gone", async () => {

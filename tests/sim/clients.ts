@@ -66,7 +66,7 @@ export class SimClient {
     this.world = world;
     this.userId = who.userId;
     this.deviceId = who.deviceId;
-    this.label = `${who.userId.slice(0, 2)}/${who.deviceId.slice(0, 3)}`;
+    this.label = who.deviceId;
     this.habits = habitsOf(random);
     this.#random = random;
     this.#services = this.#gateway();

@@ -34,14 +34,20 @@ export class RoomModel {
 
   /** Takes in a section of `rooms` in a sync answer. */
   apply(place: Place, section: JsonObject): void {
+    const wasJoined = this.place === "join";
     this.place = place;
     if (place === "invite" || place === "knock") return;
     const timeline = objectField(section, "timeline") ?? {};
     const events = eventsIn(timeline);
     const previous = stringField(timeline, "prev_batch");
-    const hasGap = field(timeline, "limited") === true || (!this.isKnown && events.length > 0);
+    const isLimited = field(timeline, "limited") === true;
+    // Who has joined anew may see what happened meanwhile, so that clients begin anew as well.
+    if (isLimited && !wasJoined) this.items = [];
+    // Where the client has not noticed that its user was away, the timeline may begin with what it has already.
+    const overlap = isLimited ? events.findLastIndex((event) => this.#has(event)) : -1;
+    const hasGap = overlap === -1 && (isLimited || (!this.isKnown && events.length > 0));
     if (hasGap && previous !== null) this.items.push({ kind: "gap", from: previous });
-    for (const event of events) this.items.push(itemOf(event));
+    for (const event of events.slice(overlap + 1)) this.items.push(itemOf(event));
     this.#applyState(section, events);
     for (const event of eventsIn(objectField(section, "ephemeral") ?? {})) this.#applyEphemeral(event);
     for (const event of eventsIn(objectField(section, "account_data") ?? {})) {
@@ -65,6 +71,11 @@ export class RoomModel {
     const items: TimelineItem[] = events.map(itemOf);
     if (rest !== null) items.unshift({ kind: "gap", from: rest });
     this.items.splice(index, 1, ...items);
+  }
+
+  #has(event: JsonObject): boolean {
+    const eventId = stringField(event, "event_id");
+    return this.items.some((item) => item.kind === "event" && item.eventId === eventId);
   }
 
   #applyState(section: JsonObject, timeline: readonly JsonObject[]): void {

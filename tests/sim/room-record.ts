@@ -89,14 +89,17 @@ export class RoomRecord {
   }
 
   /**
-   * Events about the user that do not let them see anything, such as an invite: a client is told of them when they
-   * happen, and may or may not find them in the history.
+   * Events that a client may or may not be told of: those about the user that do not let them see anything, such as an
+   * invite, and what everybody may read though the user is no member.
    */
-  ownMarginal(userId: string): Set<string> {
-    const own = this.events.filter((event) => event.type === "m.room.member" && event.stateKey === userId);
-    const marginal = own.filter(
-      (event) => ![event.before, event.after].some((at) => at.members.get(userId) === "join"),
-    );
+  marginalTo(userId: string): Set<string> {
+    const through = this.joinedThrough(userId) ?? 0;
+    const marginal = this.events.filter((event) => {
+      const at = [event.before, event.after];
+      if (event.position > through && at.some(({ visibility }) => visibility === "world_readable")) return true;
+      const isOwn = event.type === "m.room.member" && event.stateKey === userId;
+      return isOwn && !at.some(({ members }) => members.get(userId) === "join");
+    });
     return new Set(marginal.map((event) => event.eventId));
   }
 

@@ -84,7 +84,7 @@ export class World {
    * cannot be made. It survives the actor's sleep, not its crash.
    */
   openWaiter(userId: UserId, deviceId: DeviceId, since: string): Promise<Waiter> {
-    const label = `${userId.slice(0, 2)}/${deviceId.slice(0, 3)} waits since ${since}`;
+    const label = `${deviceId} waits since ${since}`;
     return new Promise((resolve, reject) => {
       const fail = (thrown: unknown): void => this.#after(`${label}: failed`, () => reject(thrown));
       if (this.faults.strikes("lostRequest")) {

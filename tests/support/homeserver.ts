@@ -32,6 +32,7 @@ export interface Homeserver {
   restart(): Promise<void>;
 }
 
+const root = join(import.meta.dirname, "../..");
 const testDefaults = { RATE_LIMITS: "off", REGISTRATION: "open" } as const;
 let projectBundle: Promise<Bundle> | null = null;
 
@@ -117,12 +118,20 @@ export interface HomeserverProcess extends StartedProcess {
   readonly env: Readonly<Record<string, string>>;
 }
 
+/** What a test may choose of a homeserver's process. */
+export interface ProcessOptions extends HomeserverOptions {
+  /** Starts npm, as a person does, and not the command alone: then the process is npm's. */
+  readonly throughNpm?: boolean;
+}
+
 /** Starts the command of `npm start` as a process and waits until it says that it is ready. */
-export async function startProcess(options: HomeserverOptions = {}): Promise<HomeserverProcess> {
+export async function startProcess(options: ProcessOptions = {}): Promise<HomeserverProcess> {
   const dataDir = options.dataDir ?? temporaryFolder();
   const port = options.env?.PORT ?? String(await freePort());
   const env = { ...testDefaults, DATA_DIR: dataDir, PORT: port, ...options.env };
-  const started = spawnScript("start", env);
+  const started = options.throughNpm
+    ? spawnCommand("npm", ["start"], { HOME: dataDir, ...env })
+    : spawnScript("start", env);
   const deadline = Date.now() + 30_000;
   let hasEnded = false;
   void started.ended(2 ** 31 - 1).then(() => {
@@ -146,10 +155,19 @@ export function spawnScript(
   args: readonly string[] = [],
   input = "",
 ): StartedProcess {
-  const root = join(import.meta.dirname, "../..");
   const manifest: unknown = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
-  const [program = "", ...fixed] = scriptCommand(manifest, script).split(" ");
-  const child = spawn(program, [...fixed, ...args], {
+  // As npm does it: the command in a shell, the arguments behind it.
+  return spawnCommand("sh", ["-c", `${scriptCommand(manifest, script)} "$@"`, "sh", ...args], env, input);
+}
+
+/** Runs a program in the project's folder, with only the given variables. */
+export function spawnCommand(
+  program: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+  input = "",
+): StartedProcess {
+  const child = spawn(program, args, {
     cwd: root,
     env: { PATH: process.env.PATH ?? "", ...env },
     stdio: ["pipe", "pipe", "pipe"],

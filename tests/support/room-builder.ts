@@ -170,6 +170,13 @@ export class RoomBuilder {
     return new RoomBuilder(this.rules, this.create, this.#log, { state: new Map(this.#state), heads: this.#heads });
   }
 
+  /** A branch on top of several, in a state that the caller has resolved from theirs. */
+  merged(others: readonly RoomBuilder[], state: Iterable<MatrixEvent>): RoomBuilder {
+    const heads = new Set([this, ...others].flatMap((branch) => branch.#heads));
+    const entries = [...state].map((event): [string, MatrixEvent] => [keyOf(event.type, event.stateKey ?? ""), event]);
+    return new RoomBuilder(this.rules, this.create, this.#log, { state: new Map(entries), heads: [...heads] });
+  }
+
   /** A signed event on top of this branch, not yet part of its state. */
   make(input: NewEvent): MatrixEvent {
     const stateKey = input.stateKey === undefined ? null : input.stateKey;

@@ -70,13 +70,18 @@ async function openWaiter(
   const response = await env.USER.getByName(userId).fetch(`http://user/wait?${query}`, { headers });
   const socket = response.webSocket;
   if (socket === null) throw new Error(`the user's actor refused to wait: ${response.status}`);
+  let isOpen = true;
   const outcome = new Promise<"news" | "closed">((resolve) => {
+    const end = () => {
+      isOpen = false;
+      resolve("closed");
+    };
     socket.addEventListener("message", () => resolve("news"));
-    socket.addEventListener("close", () => resolve("closed"));
-    socket.addEventListener("error", () => resolve("closed"));
+    socket.addEventListener("close", end);
+    socket.addEventListener("error", end);
   });
   socket.accept();
-  return { outcome, close: () => socket.close(1000, "done") };
+  return { outcome, close: () => (isOpen ? socket.close(1000, "done") : undefined) };
 }
 
 function pause(milliseconds: number, signals: readonly AbortSignal[]): Promise<void> {

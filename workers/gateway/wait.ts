@@ -1,4 +1,5 @@
 import type { Services, Waiter } from "../../shared/endpoint.ts";
+import { describeError } from "../../shared/log.ts";
 import type { SyncInput, SyncResult, UserAuth } from "../../shared/rpc/user.ts";
 
 /** Longest time that a request is held, whatever the client asks for. */
@@ -42,6 +43,16 @@ function isWorthWaiting(services: Services, result: SyncResult, deadline: number
   return result.isEmpty && services.clock.now() < deadline && !services.signal.aborted;
 }
 
+/** The line to the user's actor; null when it cannot be had, as while the actor restarts: the client then asks again. */
+async function openWaiter(services: Services, auth: UserAuth, since: string): Promise<Waiter | null> {
+  try {
+    return await services.openWaiter(auth.userId, auth.deviceId, since);
+  } catch (thrown) {
+    services.log.warn("cannot wait for news", { user_id: auth.userId, error: describeError(thrown) });
+    return null;
+  }
+}
+
 /** Holds until the actor speaks of anything after `since`, the line breaks, or the time is over. */
 async function waitForNews(
   services: Services,
@@ -49,7 +60,8 @@ async function waitForNews(
   since: string,
   deadline: number,
 ): Promise<"news" | "closed" | "timeout"> {
-  const waiter: Waiter = await services.openWaiter(auth.userId, auth.deviceId, since);
+  const waiter = await openWaiter(services, auth, since);
+  if (waiter === null) return "closed";
   const over = new AbortController();
   try {
     const timeout = services.pause(deadline - services.clock.now(), over.signal);

@@ -1,4 +1,5 @@
 import { createServer } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import { ConfigError, type Variables } from "../../shared/env.ts";
 import { type Bundle, bundleWorker } from "./bundle.ts";
 import { parseSelfhostConfig, type SelfhostConfig } from "./config.ts";
@@ -26,8 +27,10 @@ export interface ServerOptions {
  */
 export async function startServer(variables: Variables, options: ServerOptions): Promise<RunningServer> {
   const config = parseSelfhostConfig(variables, options.workingDir);
-  await checkPorts(config);
-  const folder = takeDataFolder(config.dataDir);
+  const folder = await patiently(async () => {
+    await checkPorts(config);
+    return takeDataFolder(config.dataDir);
+  });
   try {
     const runtime = await startRuntime({
       bundle: await (options.bundle ?? bundleWorker()),
@@ -56,6 +59,18 @@ async function stop(runtime: Runtime, folder: DataFolder): Promise<void> {
 
 function registrationSecret(config: SelfhostConfig): string {
   return config.shared.registrationSharedSecret ?? getRegistrationSecret(config.dataDir);
+}
+
+/** An earlier server that was just told to end, or whose npm was killed, holds port and folder for a moment longer. */
+async function patiently<Value>(take: () => Promise<Value>): Promise<Value> {
+  for (let tries = 0; ; tries += 1) {
+    try {
+      return await take();
+    } catch (thrown) {
+      if (!(thrown instanceof ConfigError) || !thrown.message.includes("in use") || tries === 10) throw thrown;
+      await sleep(100);
+    }
+  }
 }
 
 /** The runtime's own complaint about a port would name neither the variable nor, always, the port. */

@@ -11,7 +11,9 @@ async function main(): Promise<void> {
   const startedAt = performance.now();
   const server = await startServer(process.env, { workingDir: process.cwd(), log: writeLog });
   await stopBundler();
-  stopOnSignals(server);
+  const stop = stopOnce(server);
+  stopOnSignals(stop);
+  if (process.env.npm_lifecycle_event === "start") stopWithParent(stop);
   warnAboutOpenFiles();
   const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
   process.stdout.write(`${describeServer(server.config).join("\n")}\nReady after ${seconds} s. Ctrl-C stops it.\n`);
@@ -22,21 +24,42 @@ function writeLog(level: string, message: string): void {
   stream.write(`${message}\n`);
 }
 
+/** Ctrl-C reaches the server twice, from the terminal and from npm. Only what comes later is a second wish. */
+const sameSignalMs = 1000;
+
+/** Stops the server and ends the process; called again while that lasts, ends it at once. */
+function stopOnce(server: RunningServer): () => void {
+  let stoppingSince: number | null = null;
+  return () => {
+    if (stoppingSince !== null) {
+      if (performance.now() - stoppingSince > sameSignalMs) process.exit(1);
+      return;
+    }
+    stoppingSince = performance.now();
+    process.stdout.write("Stopping.\n");
+    server.stop().then(
+      () => process.exit(0),
+      (thrown) => fail(thrown),
+    );
+  };
+}
+
 /** Signals are ours alone: Miniflare's own handlers would end the process with the signal's exit code. */
-function stopOnSignals(server: RunningServer): void {
-  let stopping = false;
+function stopOnSignals(stop: () => void): void {
   for (const signal of stopSignals) {
     process.removeAllListeners(signal);
-    process.on(signal, () => {
-      if (stopping) process.exit(1);
-      stopping = true;
-      process.stdout.write("Stopping.\n");
-      server.stop().then(
-        () => process.exit(0),
-        (thrown) => fail(thrown),
-      );
-    });
+    process.on(signal, stop);
   }
+}
+
+/** npm hands signals on, but cannot when it is killed: then nobody would know of the server that it had started. */
+function stopWithParent(stop: () => void): void {
+  const parent = process.ppid;
+  const timer = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(timer);
+    stop();
+  }, 100);
 }
 
 function warnAboutOpenFiles(): void {

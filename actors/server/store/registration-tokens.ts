@@ -43,6 +43,11 @@ export class RegistrationTokensWriter extends RegistrationTokensReader {
     );
   }
 
+  setLimits({ token, usesAllowed, expiryTime }: RegistrationToken): void {
+    const query = "UPDATE registration_tokens SET uses_allowed = ?, expiry_ts = ? WHERE token = ?";
+    this.sql.run(query, usesAllowed, expiryTime, token);
+  }
+
   addUse(token: string, userId: UserId): void {
     this.sql.run("INSERT INTO registration_token_uses (token, user_id) VALUES (?, ?)", token, userId);
     this.sql.run("UPDATE registration_tokens SET completed = completed + 1 WHERE token = ?", token);

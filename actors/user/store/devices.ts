@@ -58,7 +58,8 @@ export class DevicesWriter extends DevicesReader {
 
   /** Removes a device with all that belongs to it alone: tokens, waiting messages, transaction ids. */
   delete(deviceId: DeviceId): void {
-    for (const table of ["tokens", "to_device_inbox", "to_device_transactions", "devices"]) {
+    const tables = ["access_tokens", "refresh_tokens", "to_device_inbox", "to_device_transactions", "devices"];
+    for (const table of tables) {
       this.sql.run(`DELETE FROM ${table} WHERE device_id = ?`, deviceId);
     }
   }

@@ -5,6 +5,7 @@ import type { SyncResult } from "../../../shared/rpc/user.ts";
 import type { UserContext } from "../context.ts";
 import { wakeCountOf } from "../rooms.ts";
 import type { UserWriter } from "../store/index.ts";
+import type { RoomRead } from "../store/rooms.ts";
 import { readInbox } from "../to-device.ts";
 import { globalAccountData, roomAccountData } from "./account-data.ts";
 import { selectSectionFields } from "./filter.ts";
@@ -50,22 +51,35 @@ function recordReads(user: UserContext, tx: UserWriter, gathered: Gathered): num
   for (const planned of gathered.plan) reads.set(planned.room.roomNid, readPositionOf(planned, gathered.answers));
   const plan = new Map(gathered.plan.map((planned) => [planned.room.roomNid, planned]));
   const changed: { roomNid: number; roomPosition: number }[] = [];
+  let isOvertaken = false;
   for (const room of tx.rooms.readsAt(Number.MAX_SAFE_INTEGER)) {
-    const answer = gathered.answers.get(room.roomNid);
-    if (answer !== undefined) {
-      const isWoken = plan.get(room.roomNid)?.wakeCount !== wakeCountOf(user, room.roomId);
-      // The room may have answered before that wake left it, and then waits for the user to ask once more.
-      const headKnown = isWoken ? Math.min(answer.readPosition, room.headHint - 1) : answer.readPosition;
-      if (headKnown > room.headKnown) tx.rooms.setHeadKnown(room.roomNid, headKnown);
-    }
+    const planned = plan.get(room.roomNid);
+    const headKnown = knownAfter(user, room, planned, gathered.answers.get(room.roomNid));
+    if (headKnown > room.headKnown) tx.rooms.setHeadKnown(room.roomNid, headKnown);
     const roomPosition = reads.get(room.roomNid) ?? null;
+    if (planned?.isWanted !== false && (roomPosition ?? 0) < headKnown) isOvertaken = true;
     if (roomPosition !== room.readPosition) changed.push({ roomNid: room.roomNid, roomPosition: roomPosition ?? 0 });
   }
-  if (changed.length === 0) return tx.streams.head();
-  const tokenPosition = tx.streams.next();
+  const tokenPosition = changed.length === 0 ? tx.streams.head() : tx.streams.next();
   for (const read of changed) tx.rooms.insertRead({ ...read, tokenPosition });
-  if (tokenPosition % trimEvery === 0) tx.rooms.trimReads(tokenPosition - keptTokens);
+  if (changed.length > 0 && tokenPosition % trimEvery === 0) tx.rooms.trimReads(tokenPosition - keptTokens);
+  // Another answer has read further meanwhile: the stream moves past this token, so that its holder asks again.
+  if (isOvertaken) tx.streams.next();
   return tokenPosition;
+}
+
+/** Up to where answers have read a room for certain, this one included. */
+function knownAfter(
+  user: UserContext,
+  room: RoomRead,
+  planned: PlannedRoom | undefined,
+  answer: RoomSyncResult | undefined,
+): number {
+  if (answer === undefined) return room.headKnown;
+  const isWoken = planned?.wakeCount !== wakeCountOf(user, room.roomId);
+  // The room may have answered before that wake left it, and then waits for the user to ask once more.
+  const read = isWoken ? Math.min(answer.readPosition, room.headHint - 1) : answer.readPosition;
+  return Math.max(read, room.headKnown);
 }
 
 function readPositionOf(planned: PlannedRoom, answers: Gathered["answers"]): number | null {
@@ -96,8 +110,11 @@ function roomSection(
   planned: PlannedRoom,
   answer: RoomSyncResult | null,
 ): { place: string; section: JsonObject } | null {
-  if (!planned.isWanted || (planned.isAsked && answer === null)) return null;
-  const since = planned.since === null ? null : (request.since?.position ?? null);
+  if (!planned.isWanted) return null;
+  const isNew = isNewToClient(planned, answer);
+  // A room that could not be asked still has its account data: the token goes past it.
+  if (isNew && planned.isAsked && answer === null) return null;
+  const since = isNew ? null : (request.since?.position ?? null);
   const events = roomAccountData(user, planned.room.roomId, { since, filter: request.filter });
   const hasNews = events.length > 0 && planned.room.membership === "join";
   const place = answer?.place ?? (hasNews ? "join" : null);
@@ -106,4 +123,12 @@ function roomSection(
   const carriesAccountData = events.length > 0 && (place === "join" || place === "leave");
   const whole = carriesAccountData ? { ...section, account_data: { events } } : section;
   return { place, section: selectSectionFields(whole, request.filter.eventFields) };
+}
+
+/** Whether the client has not had the room yet, or not since the user joined: it is then given all account data. */
+function isNewToClient(planned: PlannedRoom, answer: RoomSyncResult | null): boolean {
+  const { since, room } = planned;
+  if (since === null) return true;
+  if (room.membership === "join") return room.membershipPosition > since;
+  return answer?.place === "join";
 }

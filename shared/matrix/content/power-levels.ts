@@ -1,6 +1,7 @@
 import { parseUserId } from "../../ids.ts";
 import { field, isObject, type JsonObject, type JsonValue, objectField } from "../../json.ts";
 import type { MatrixEvent } from "../event.ts";
+import { numberValue } from "../exact-numbers.ts";
 import type { RoomVersionRules } from "../room-version.ts";
 import { creatorsOf } from "./create.ts";
 
@@ -44,9 +45,10 @@ const notificationDefault = 50;
  * @see https://spec.matrix.org/v1.19/rooms/v1/#mroompower_levels-events-accept-values-as-floats
  */
 export function parseLevel(value: JsonValue | undefined, rules: RoomVersionRules): number | null {
-  if (typeof value === "number") {
-    if (rules.powerLevelValues === "numberOrString") return Number.isFinite(value) ? Math.trunc(value) + 0 : null;
-    return Number.isSafeInteger(value) ? value : null;
+  const number = numberValue(value);
+  if (number !== null) {
+    if (rules.powerLevelValues === "numberOrString") return Number.isFinite(number) ? Math.trunc(number) + 0 : null;
+    return Number.isSafeInteger(number) ? number : null;
   }
   if (typeof value !== "string" || rules.powerLevelValues === "integer") return null;
   // "a single base 10 integer … optionally with any number of leading zeroes … prefixed with a single - or + … with any

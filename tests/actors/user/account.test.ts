@@ -206,7 +206,7 @@ describe("devices", () => {
     await rpc.updateDevice(device("FIRST"), null);
     await expect(rpc.getDevice(device("FIRST"))).resolves.toMatchObject({ display_name: "d".repeat(100) });
     await rpc.deleteDevices([device("FIRST"), device("OTHER")]);
-    for (const table of ["devices", "tokens", "to_device_inbox"]) {
+    for (const table of ["devices", "access_tokens", "refresh_tokens", "to_device_inbox"]) {
       expect(sql.all(`SELECT * FROM ${table}`)).toEqual([]);
     }
   });

@@ -80,6 +80,21 @@ describe("registration tokens", () => {
     expectError(await root.delete(`${tokensPath}/one-use`), 404, "M_NOT_FOUND");
   });
 
+  it("are changed, each limit by itself", async () => {
+    const root = await admin("root4");
+    expectOk(await root.post(`${tokensPath}/new`, { token: "changing", uses_allowed: 3 }));
+    const update = (body: JsonObject) => root.put(`${tokensPath}/changing`, body);
+    const later = Date.now() + 100_000;
+    expect((await update({ expiry_time: later })).body).toMatchObject({ uses_allowed: 3, expiry_time: later });
+    expect((await update({ uses_allowed: null })).body).toMatchObject({ uses_allowed: null, expiry_time: later });
+    expect((await update({})).body).toMatchObject({ uses_allowed: null, expiry_time: later });
+    expectOk(await update({ uses_allowed: 0 }));
+    const validity = "v1/register/m.login.registration_token/validity?token=changing";
+    expectOk(await server.anybody().get(validity), { valid: false });
+    expectError(await update({ expiry_time: 1 }), 400, "M_INVALID_PARAM");
+    expectError(await root.put(`${tokensPath}/unknown`, {}), 404, "M_NOT_FOUND");
+  });
+
   it("get a random name of the wanted length, and hold to their form", async () => {
     const root = await admin("root2");
     expect(text(await root.post(`${tokensPath}/new`, {}), "token")).toMatch(/^[A-Za-z0-9_-]{16}$/);
@@ -103,6 +118,7 @@ describe("the operator's endpoints", () => {
     ["GET", tokensPath],
     ["POST", `${tokensPath}/new`],
     ["GET", `${tokensPath}/x`],
+    ["PUT", `${tokensPath}/x`],
     ["DELETE", `${tokensPath}/x`],
     ["POST", "/_tessera/admin/v1/rebuild_directory"],
   ] as const;
@@ -110,7 +126,7 @@ describe("the operator's endpoints", () => {
   it.each(endpoints)("%s %s is for administrators", async (method, url) => {
     const name = `user${endpoints.findIndex((entry) => entry[0] === method && entry[1] === url)}`;
     const user = clientOf(server.url, text(await makeUser(name, false), "access_token"));
-    const body = method === "POST" ? { body: {} } : {};
+    const body = method === "POST" || method === "PUT" ? { body: {} } : {};
     expectError(await server.anybody().request(method, url, body), 401, "M_MISSING_TOKEN");
     expectError(await user.request(method, url, body), 403, "M_FORBIDDEN");
   });
@@ -120,7 +136,7 @@ describe("the operator's endpoints", () => {
     expectOk(await root.post("/_tessera/admin/v1/rebuild_directory"), {
       rooms: expect.any(Number),
       users: expect.any(Number),
-    } as never);
+    });
   });
 
   it("have no meter unless it is asked for", async () => {

@@ -94,6 +94,15 @@ describe("syncWhenNews", () => {
     expect(seen).toMatchObject({ syncs: 2, open: 0 });
   });
 
+  it("answers soon when the line cannot be had", async () => {
+    const { services, seen } = scene([true], []);
+    const restarting = { ...services, openWaiter: () => Promise.reject(new Error("the actor restarts")) };
+    expect((await syncWhenNews(restarting, auth, input, 30_000)).isEmpty).toBe(true);
+    expect(seen.syncs).toBe(2);
+    expect(services.now).toBe(1_001_000);
+    expect(services.logged).toMatchObject([{ level: "warn", message: "cannot wait for news" }]);
+  });
+
   it("does not wait for a client that has gone", async () => {
     const { services, seen } = scene([true], ["silence"]);
     const gone = { ...services, signal: AbortSignal.abort() };

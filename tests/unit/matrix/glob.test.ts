@@ -4,6 +4,7 @@ import { trusted } from "../../../shared/ids.ts";
 import type { JsonObject } from "../../../shared/json.ts";
 import { compileGlob, compileStarPattern, matchesGlob, matchesGlobInWords } from "../../../shared/matrix/glob.ts";
 import { compileServerAcl, isServerAllowed } from "../../../shared/matrix/server-acl.ts";
+import { cpuMsOf } from "./timing.ts";
 import { describeVectors } from "./vectors.ts";
 
 /** The definition by a regular expression: right, and slow for hostile patterns. */
@@ -57,10 +58,11 @@ describe("matchesGlob", () => {
     (glob) => {
       const compiled = compileGlob(glob);
       const hostile = "a".repeat(65_536);
-      const start = performance.now();
-      matchesGlob(compiled, hostile);
-      matchesGlobInWords(compiled, hostile);
-      expect(performance.now() - start).toBeLessThan(500);
+      const spent = cpuMsOf(() => {
+        matchesGlob(compiled, hostile);
+        matchesGlobInWords(compiled, hostile);
+      });
+      expect(spent).toBeLessThan(500);
     },
   );
 });
@@ -127,9 +129,10 @@ describe("isServerAllowed", () => {
   it("checks a full ACL ten thousand times in less than a second", () => {
     const deny = Array.from({ length: 1_000 }, (_, index) => `*.bad-server-number-${index}.example.com`);
     const acl = compileServerAcl({ allow: ["*"], deny });
-    const start = performance.now();
-    for (let round = 0; round < 1_000; round++) isServerAllowed(acl, server("a.good.server.example.com"));
-    expect((performance.now() - start) * 10).toBeLessThan(10_000);
+    const spent = cpuMsOf(() => {
+      for (let round = 0; round < 1_000; round++) isServerAllowed(acl, server("a.good.server.example.com"));
+    });
+    expect(spent * 10).toBeLessThan(10_000);
   });
 });
 

@@ -21,6 +21,7 @@ import {
   verifyJson,
 } from "../../../shared/matrix/signing.ts";
 import { RoomBuilder, rulesOf, testKeyOf, testVerifyKeysOf } from "../../support/room-builder.ts";
+import { cpuMsOf } from "./timing.ts";
 import { describeVectors, readFixture } from "./vectors.ts";
 
 interface Signed {
@@ -205,9 +206,9 @@ describe("isSignedByAnyKey", () => {
       Array.from({ length: 600 }, (_, index) => [`ed25519:${index}`, "A".repeat(86)]),
     );
     const keys = Array.from({ length: 600 }, () => publicKeyOf(specKey));
-    const start = performance.now();
-    expect(isSignedByAnyKey({ signatures: { s: signatures } }, keys)).toBe(false);
-    expect(performance.now() - start).toBeLessThan(2_000);
+    const object = { signatures: { s: signatures } };
+    expect(cpuMsOf(() => isSignedByAnyKey(object, keys))).toBeLessThan(2_000);
+    expect(isSignedByAnyKey(object, keys)).toBe(false);
   });
 });
 

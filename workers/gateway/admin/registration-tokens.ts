@@ -73,6 +73,29 @@ export const createRegistrationToken = endpoint(
 );
 
 /**
+ * `PUT /_synapse/admin/v1/registration_tokens/{token}`, as Synapse documents it.
+ * What the tokens are for: https://spec.matrix.org/v1.19/client-server-api/#token-authenticated-registration
+ */
+export const updateRegistrationToken = endpoint(
+  {
+    operationId: "updateRegistrationToken",
+    method: "PUT",
+    path: tokenPath,
+    auth: "adminToken",
+    body: v.object({ uses_allowed: v.nullish(count), expiry_time: v.nullish(count) }),
+  },
+  async ({ params, body, actors, config }) => {
+    const { uses_allowed: usesAllowed, expiry_time: expiryTime } = body;
+    const updated = await actors.server(config.serverName).updateRegistrationToken({
+      token: params.token,
+      ...(usesAllowed === undefined ? {} : { usesAllowed }),
+      ...(expiryTime === undefined ? {} : { expiryTime }),
+    });
+    return tokenAnswer(updated);
+  },
+);
+
+/**
  * `DELETE /_synapse/admin/v1/registration_tokens/{token}`, as Synapse documents it.
  * What the tokens are for: https://spec.matrix.org/v1.19/client-server-api/#token-authenticated-registration
  */

@@ -5,6 +5,7 @@ import { compileCondition, type PushContext, PushEvent } from "../../../../share
 import { composePushRules, defaultPushRules, type PushRuleset } from "../../../../shared/matrix/push/default-rules.ts";
 import { compilePushRules, evaluatePushRules } from "../../../../shared/matrix/push/evaluate.ts";
 import { RoomBuilder, user } from "../../../support/room-builder.ts";
+import { cpuMsOf } from "../timing.ts";
 import { describeVectors, readFixture } from "../vectors.ts";
 
 const me = user("@me:example.org");
@@ -202,9 +203,10 @@ describe("evaluatePushRules", () => {
       room.make({ sender: bob, type: "m.room.message", content: { body: "x".repeat(500) } }),
     );
     const compiled = compilePushRules({ global: defaultPushRules(me) });
-    const start = performance.now();
-    for (const event of events) evaluatePushRules(event, compiled, context);
-    expect(performance.now() - start).toBeLessThan(200);
+    const spent = cpuMsOf(() => {
+      for (const event of events) evaluatePushRules(event, compiled, context);
+    });
+    expect(spent).toBeLessThan(200);
   });
 });
 
