@@ -9,7 +9,9 @@ import { isObject, type JsonObject, type JsonValue, maxJsonDepth } from "../json
 import { exactNumberText, parseExactly } from "./exact-numbers.ts";
 
 /** Whether a value is canonical JSON, and if not, why. */
-export type CanonicalCheck = { readonly ok: true } | { readonly ok: false; readonly reason: string };
+export type CanonicalCheck =
+  | { readonly ok: true; readonly text: string }
+  | { readonly ok: false; readonly reason: string };
 
 /** A parsed value, or why the text is refused. */
 export type ParsedJson =
@@ -38,12 +40,13 @@ export function canonicalJson(value: JsonValue, omit: readonly string[] = [], mo
 
 /**
  * Checks a value from outside against the rules of canonical JSON.
+ *
+ * @returns its canonical JSON, or why it has none.
  * @see https://spec.matrix.org/v1.19/appendices/#canonical-json
  */
 export function checkCanonical(value: JsonValue, mode: CanonicalMode = "strict"): CanonicalCheck {
   try {
-    write(value, 0, mode);
-    return { ok: true };
+    return { ok: true, text: write(value, 0, mode) };
   } catch (thrown) {
     if (thrown instanceof NotCanonical) return { ok: false, reason: thrown.message };
     throw thrown;
@@ -67,7 +70,11 @@ function write(value: JsonValue, depth: number, mode: CanonicalMode): string {
   }
 }
 
+/** ASCII without quotes, backslashes and control characters: most strings of an event, and nothing in them to escape. */
+const plainText = /^[ !#-[\]-~]*$/;
+
 function writeString(text: string): string {
+  if (plainText.test(text)) return `"${text}"`;
   if (!text.isWellFormed()) throw new NotCanonical("a string holds a lone surrogate");
   return JSON.stringify(text);
 }
@@ -94,9 +101,9 @@ function writeExactNumber(value: JsonObject, mode: CanonicalMode): string | null
 
 function writeArray(values: readonly JsonValue[], depth: number, mode: CanonicalMode): string {
   assertDepth(depth);
-  let text = "[";
-  for (const [index, value] of values.entries()) text += (index === 0 ? "" : ",") + write(value, depth, mode);
-  return `${text}]`;
+  let text = "";
+  for (const value of values) text += `${text === "" ? "" : ","}${write(value, depth, mode)}`;
+  return `[${text}]`;
 }
 
 function writeObject(object: JsonObject, omit: readonly string[], depth: number, mode: CanonicalMode): string {
@@ -116,9 +123,9 @@ function assertDepth(depth: number): void {
 }
 
 function sortedKeys(object: JsonObject): string[] {
-  const keys = Object.keys(object);
-  const hasSurrogate = keys.some((key) => /[\ud800-\udfff]/.test(key));
-  return hasSurrogate ? keys.sort(compareCodePoints) : keys.sort();
+  const keys = Object.keys(object).sort();
+  // Only surrogates sort otherwise by UTF-16 unit than by code point.
+  return keys.every((key) => plainText.test(key)) ? keys : keys.sort(compareCodePoints);
 }
 
 /**

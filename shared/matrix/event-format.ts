@@ -34,10 +34,12 @@ export type FormatCheck =
 export function checkEventFormat(pdu: JsonObject, rules: RoomVersionRules): FormatCheck {
   const canonical = checkCanonical(pdu, canonicalMode(rules));
   if (!canonical.ok) return malformed(`not canonical JSON: ${canonical.reason}`);
-  for (const check of [checkFields, checkIds, checkReferences, checkSignatures, checkSizes]) {
+  for (const check of [checkFields, checkIds, checkReferences, checkSignatures, checkKeySizes]) {
     const problem = check(pdu, rules);
     if (problem !== null) return problem;
   }
+  const bytes = Buffer.byteLength(canonical.text, "utf8");
+  if (bytes > maxEventBytes) return { ok: false, reason: `the event has ${bytes} bytes`, tooLarge: true };
   return { ok: true };
 }
 
@@ -121,15 +123,14 @@ function checkSignatures(pdu: JsonObject): Problem | null {
   return null;
 }
 
-function checkSizes(pdu: JsonObject, rules: RoomVersionRules): Problem | null {
+function checkKeySizes(pdu: JsonObject, rules: RoomVersionRules): Problem | null {
   // Ids were bounded in bytes when they were parsed.
   for (const key of ["type", "state_key"]) {
     const text = stringField(pdu, key);
-    if (text !== null && sizeOf(text, rules) > maxKeyBytes)
+    if (text !== null && sizeOf(text, rules) > maxKeyBytes) {
       return { ok: false, reason: `${key} is too long`, tooLarge: true };
+    }
   }
-  const bytes = eventBytes(pdu, rules);
-  if (bytes > maxEventBytes) return { ok: false, reason: `the event has ${bytes} bytes`, tooLarge: true };
   return null;
 }
 

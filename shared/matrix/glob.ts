@@ -81,21 +81,22 @@ function findGlob(glob: Glob, text: string, isStart: Boundary, isEnd: Boundary):
   const last = glob.segments.length - 1;
   let from = 0;
   for (const [index, segment] of glob.segments.entries()) {
-    const end = findSegment(segment, text, from, index === 0 ? isStart : null, index === last ? isEnd : null);
+    const bounds = { isStart: index === 0 ? isStart : null, isEnd: index === last ? isEnd : null };
+    const end = findSegment(segment, text, from, bounds);
     if (end === null) return false;
     from = end;
   }
   return true;
 }
 
-/** Where the first occurrence from `from` on ends that keeps the boundaries; null when there is none. */
-function findSegment(
-  segment: Segment,
-  text: string,
-  from: number,
-  isStart: Boundary | null,
-  isEnd: Boundary | null,
-): number | null {
+/** Where a segment must start and end; null: anywhere. */
+interface Bounds {
+  readonly isStart: Boundary | null;
+  readonly isEnd: Boundary | null;
+}
+
+/** Where the first occurrence from `from` on ends that keeps the bounds; null when there is none. */
+function findSegment(segment: Segment, text: string, from: number, { isStart, isEnd }: Bounds): number | null {
   // What stands before a leading `*` or after a trailing one: the text's own ends are boundaries.
   if (segment.codes.length === 0 && isEnd === null) return from;
   if (segment.codes.length === 0 && isStart === null) return text.length;

@@ -82,6 +82,8 @@ class Run {
     const { faults, violations } = this.#world;
     faults.isOn = false;
     await this.#within(this.#register());
+    // From before there are rooms: who begins later is not told of rooms that the user has left.
+    await this.#within(Promise.all(this.#clients.map((client) => client.syncOnce(0))));
     for (const client of this.#clients) void client.run();
     faults.isOn = true;
     await this.#within(this.#live());

@@ -11,8 +11,8 @@ export interface GatewayEnv {
 /** Configuration that only the gateway needs. */
 export interface GatewayConfig {
   /**
-   * Header in which a proxy in front of this server names the client's address (`CF-Connecting-IP` on Cloudflare);
-   * null: no header is believed, and limits per address do not apply. Of a list, the last entry is the proxy's own word.
+   * Header in which a proxy in front of this server names the client's address (`CF-Connecting-IP` on Cloudflare); of a
+   * list, the last entry is the proxy's own word. Null: no header is believed, the peer's address counts.
    */
   readonly clientAddressHeader: string | null;
   readonly support: SupportContact;
@@ -43,9 +43,20 @@ function text(variables: Variables, name: string): string | null {
 /** Longest address taken from a header: an IPv6 address with a zone. */
 const maxAddressLength = 64;
 
-/** The client's address as the trusted header says it; null when there is none. */
-export function clientAddressOf(headers: Headers, headerName: string | null): string | null {
-  if (headerName === null) return null;
+/**
+ * The client's address: as the trusted header says it or, where none is named, the peer's own. A peer on this machine is a
+ * proxy that speaks for everybody, so it counts as unknown; null then.
+ *
+ * @param peer `cf.clientIp` of a self-hosted request: address and port.
+ */
+export function clientAddressOf(headers: Headers, headerName: string | null, peer: string | null): string | null {
+  if (headerName === null) return peer === null ? null : remoteAddressOf(peer);
   const last = headers.get(headerName)?.split(",").at(-1)?.trim();
   return last === undefined || last === "" || last.length > maxAddressLength ? null : last;
+}
+
+function remoteAddressOf(peer: string): string | null {
+  const address = peer.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1");
+  const isLoopback = address === "::1" || /^(::ffff:)?127\./.test(address);
+  return isLoopback || address === "" ? null : address;
 }

@@ -31,12 +31,18 @@ export function makeGateway(env: GatewayEnv): Gateway {
     const { signal } = request;
     return route(request, {
       ...base.services,
-      clientAddress: clientAddressOf(request.headers, base.clientAddressHeader),
+      clientAddress: clientAddressOf(request.headers, base.clientAddressHeader, peerOf(request)),
       signal,
       openWaiter: (userId, deviceId, since) => openWaiter(env, { userId, deviceId, since }),
       pause: (milliseconds, until) => pause(milliseconds, until === undefined ? [signal] : [signal, until]),
     });
   };
+}
+
+/** The peer as the self-hosted runtime names it, `address:port`. Nothing that a client sends gets there. */
+function peerOf(request: Request): string | null {
+  const peer = request.cf?.clientIp;
+  return typeof peer === "string" ? peer : null;
 }
 
 type FixedServices = Omit<Services, "clientAddress" | "signal" | "openWaiter" | "pause">;

@@ -130,7 +130,11 @@ function resolveByV2(conflict: Conflict, full: ReadonlyMap<EventId, MatrixEvent>
   return resolved;
 }
 
-/** The given events and those of their auth chains that are in conflict, as far as conflicted events lead to them. */
+/**
+ * The given events and those of their auth chains that are in conflict.
+ *
+ * @NOTE Like every server, only along events that are in conflict themselves, and not through others back into conflict.
+ */
 function withConflictedAuthChains(
   events: readonly MatrixEvent[],
   full: ReadonlyMap<EventId, MatrixEvent>,

@@ -261,7 +261,7 @@ async function play(script: readonly Step[], lazy: boolean): Promise<void> {
   }
 }
 
-describe("syncRoom against a model", () => {
+describe("syncRoom against a model", { timeout: 180_000 }, () => {
   it("gives every client exactly what it may see, whatever token it comes with", async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(steps, { minLength: 5, maxLength: 60 }), (script) => play(script, false)),

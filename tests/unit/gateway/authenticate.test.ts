@@ -107,14 +107,24 @@ describe("clientAddressOf", () => {
     "X-Real-IP": "a".repeat(65),
   });
 
-  it("believes no header unless one is named", () => expect(clientAddressOf(headers, null)).toBeNull());
+  it("takes the peer where no header is named, and only there", () => {
+    expect(clientAddressOf(headers, null, "203.0.113.9:4711")).toBe("203.0.113.9");
+    expect(clientAddressOf(headers, null, "[2001:db8::1]:4711")).toBe("2001:db8::1");
+    expect(clientAddressOf(headers, "X-Real-IP", "203.0.113.9:4711")).toBeNull();
+  });
+  it("knows no client behind a proxy on the same machine that is not named", () => {
+    for (const peer of ["127.0.0.1:4711", "[::1]:4711", "[::ffff:127.0.0.1]:4711"]) {
+      expect(clientAddressOf(headers, null, peer)).toBeNull();
+    }
+  });
+  it("believes no header unless one is named", () => expect(clientAddressOf(headers, null, null)).toBeNull());
   it("takes the last entry, which is the trusted proxy's own", () => {
-    expect(clientAddressOf(headers, "X-Forwarded-For")).toBe("10.0.0.1");
-    expect(clientAddressOf(headers, "CF-Connecting-IP")).toBe("1.2.3.4");
+    expect(clientAddressOf(headers, "X-Forwarded-For", null)).toBe("10.0.0.1");
+    expect(clientAddressOf(headers, "CF-Connecting-IP", null)).toBe("1.2.3.4");
   });
   it("takes nothing absent, and nothing too long", () => {
-    expect(clientAddressOf(headers, "X-Client")).toBeNull();
-    expect(clientAddressOf(headers, "X-Real-IP")).toBeNull();
+    expect(clientAddressOf(headers, "X-Client", null)).toBeNull();
+    expect(clientAddressOf(headers, "X-Real-IP", null)).toBeNull();
   });
 });
 
