@@ -2,7 +2,7 @@
 import { encodeBase64Url } from "./base64.ts";
 import type { RandomSource } from "./clock.ts";
 import { errors } from "./errors.ts";
-import { type RoomId, serverNameOf, trusted, type UserId } from "./ids.ts";
+import { type EventId, type RoomId, type ServerName, serverNameOf, trusted, type UserId } from "./ids.ts";
 import type { JsonObject } from "./json.ts";
 import { checkCanonical } from "./matrix/canonical-json.ts";
 import { hasValidAdditionalCreators } from "./matrix/content/create.ts";
@@ -60,6 +60,8 @@ export function makeCreateEvent(
       depth: depthAfter([]),
       prevEvents: [],
       authEvents: [],
+      eventId: chosenEventId(serverName, source.random),
+      hashOf: () => "",
     },
     rules,
   );
@@ -86,4 +88,9 @@ function contentOf(input: CreateEventInput, rules: RoomVersionRules): JsonObject
 /** "The localpart of a room ID … MUST NOT contain `:`"; 18 random bytes. @see https://spec.matrix.org/v1.19/appendices/#room-ids */
 function randomRoomId(serverName: string, random: RandomSource): RoomId {
   return trusted.roomId(`!${encodeBase64Url(random.bytes(18))}:${serverName}`);
+}
+
+/** An event id for room versions 1 and 2, in which the server chooses it. @see https://spec.matrix.org/v1.19/appendices/#event-ids */
+export function chosenEventId(serverName: ServerName, random: RandomSource): EventId {
+  return trusted.eventId(`$${encodeBase64Url(random.bytes(18))}:${serverName}`);
 }

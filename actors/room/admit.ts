@@ -11,16 +11,24 @@ import { authTypesForEvent } from "../../shared/matrix/event-auth/auth-types.ts"
 import { authorize } from "../../shared/matrix/event-auth/state-dependent.ts";
 import { buildPdu, depthAfter, signDraft } from "../../shared/matrix/event-draft.ts";
 import { checkEventFormat } from "../../shared/matrix/event-format.ts";
+import { referenceHash } from "../../shared/matrix/hashes.ts";
 import type { RoomVersionRules } from "../../shared/matrix/room-version.ts";
+import { chosenEventId } from "../../shared/room-creation.ts";
 import type { SigningKey } from "../../shared/rpc/server.ts";
 import type { RoomContext } from "./context.ts";
 import { persistEvent } from "./persist.ts";
+import { resolveRoots } from "./resolve.ts";
 import { findCurrentState, stateLookupAt } from "./state.ts";
+import type { StateRoot } from "./state-tree.ts";
 import type { EventRecord } from "./store/events.ts";
+import type { Extremity } from "./store/extremities.ts";
 import type { RoomTransaction } from "./store/index.ts";
 
 /** Forward extremities that a new event follows, at most; the deepest ones. */
 const maxOwnPrevEvents = 10;
+
+/** Only after somebody has crafted a graph to that end; the next events bring its ends together again. */
+const tooComplex = "The room's history forks too much to add to it now";
 
 /** A new event of a local user. */
 export interface LocalEvent {
@@ -49,9 +57,11 @@ export function stateEvent(sender: UserId, type: string, stateKey: string, conte
  */
 export function admitLocalEvent(room: RoomContext, tx: RoomTransaction, key: SigningKey, local: LocalEvent): EventId {
   const rules = tx.room.rules();
+  const extremities = tx.extremities.forward(maxOwnPrevEvents);
+  const before = stateBeforeOwn(tx, extremities);
   // By the vector rather than the flat table: its nodes are in memory as a rule.
-  const state = stateLookupAt(tx, tx.room.get().stateRoot);
-  const pdu = draftPdu(room, tx, local, state);
+  const state = stateLookupAt(tx, before);
+  const pdu = draftPdu(room, tx, { local, extremities, state });
   assertCanonical(pdu);
   const decision = authorize(draftOf(pdu, rules), rules, state, (server) => server === room.config.serverName);
   if (!decision.allowed) throw errors.forbidden(decision.reason);
@@ -59,17 +69,35 @@ export function admitLocalEvent(room: RoomContext, tx: RoomTransaction, key: Sig
   if (unchanged !== null) return unchanged.eventId;
   const event = signDraft(pdu, rules, room.config.serverName, key);
   assertFormat(event, rules);
-  persistEvent(room, tx, { event, deviceId: local.deviceId, txnId: local.txnId });
+  const { deviceId, txnId } = local;
+  if (!persistEvent(room, tx, { event, before, deviceId, txnId })) throw errors.unknown(tooComplex);
   return event.eventId;
 }
 
-function draftPdu(room: RoomContext, tx: RoomTransaction, local: LocalEvent, state: StateLookup): Pdu {
+/** The current state, unless the event can only follow some of the graph's ends. */
+function stateBeforeOwn(tx: RoomTransaction, extremities: readonly Extremity[]): StateRoot {
+  if (extremities.length < maxOwnPrevEvents || tx.extremities.count() === extremities.length) {
+    return tx.room.get().stateRoot;
+  }
+  const resolution = resolveRoots(
+    tx,
+    extremities.map((extremity) => tx.events.byNid(extremity.eventNid).stateRootAfter),
+  );
+  if (!resolution.ok) throw errors.unknown(tooComplex);
+  return resolution.root;
+}
+
+function draftPdu(
+  room: RoomContext,
+  tx: RoomTransaction,
+  input: { local: LocalEvent; extremities: readonly Extremity[]; state: StateLookup },
+): Pdu {
+  const { local, extremities, state } = input;
   const rules = tx.room.rules();
-  const extremities = tx.extremities.forward(maxOwnPrevEvents);
-  const authEvents: EventId[] = [];
+  const authEvents: MatrixEvent[] = [];
   for (const [type, stateKey] of authTypesForEvent(local, rules)) {
     const event = state(type, stateKey);
-    if (event !== null) authEvents.push(event.eventId);
+    if (event !== null) authEvents.push(event);
   }
   const fields = {
     ...local,
@@ -77,9 +105,14 @@ function draftPdu(room: RoomContext, tx: RoomTransaction, local: LocalEvent, sta
     originServerTs: room.clock.now(),
     depth: depthAfter(extremities.map((extremity) => extremity.depth)),
     prevEvents: extremities.map((extremity) => extremity.eventId),
-    authEvents,
+    authEvents: authEvents.map((event) => event.eventId),
   };
-  return buildPdu(fields, rules);
+  if (rules.eventReferences === "ids") return buildPdu(fields, rules);
+  const prevEvents = extremities.map((extremity) => tx.events.byNid(extremity.eventNid).event);
+  const hashes = new Map<EventId, string>();
+  for (const event of [...prevEvents, ...authEvents]) hashes.set(event.eventId, referenceHash(event.pdu, rules));
+  const eventId = chosenEventId(room.config.serverName, room.random);
+  return buildPdu({ ...fields, eventId, hashOf: (id) => hashes.get(id) ?? "" }, rules);
 }
 
 function assertCanonical(pdu: Pdu): void {

@@ -47,7 +47,7 @@ export async function createRoom(room: RoomContext, input: CreateRoomInput): Pro
   await commit(room, (tx) => {
     if (isMadeAlready(tx, create)) return;
     tx.room.insert(input.roomVersion);
-    persistEvent(room, tx, { event: create, deviceId: null, txnId: null });
+    persistEvent(room, tx, { event: create, before: null, deviceId: null, txnId: null });
     admitInitialEvents({ room, tx, key, input, profiles });
     admitInvites({ room, tx, key, input, profiles }, invitees);
     if (input.visibility === "public") tx.room.setPublished(true);

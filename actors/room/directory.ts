@@ -2,12 +2,13 @@
  * The room's copy in the directory (D1): its summary and who is joined. A cursor says up to which position the copy is
  * written; what differs since is found by comparing the two states.
  */
+
 import { parseUserId } from "../../shared/ids.ts";
 import { membershipIn } from "../../shared/matrix/content/member.ts";
 import { type DirectoryMember, writeDirectoryMembers, writeRoomSummary } from "../directory/rooms.ts";
 import type { RoomContext } from "./context.ts";
+import { stateRootAt } from "./state.ts";
 import { differencesOf, type StateRoot } from "./state-tree.ts";
-import { stateRootAt } from "./state-view.ts";
 import type { RoomFacts } from "./store/room.ts";
 import { roomSummaryOf } from "./summary.ts";
 
@@ -38,7 +39,7 @@ export function projectDirectory(room: RoomContext): Promise<void> {
 async function projectAll(room: RoomContext): Promise<void> {
   try {
     for (let facts = room.store.room.get(); isBehind(facts); facts = room.store.room.get()) {
-      const written = facts.directoryPosition === 0 ? null : stateRootAt(room, facts.directoryPosition);
+      const written = facts.directoryPosition === 0 ? null : stateRootAt(room.store, facts.directoryPosition);
       await project(room, facts, written);
     }
   } finally {

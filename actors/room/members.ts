@@ -5,9 +5,9 @@ import { define, type JsonObject } from "../../shared/json.ts";
 import { memberProfile, membershipIn } from "../../shared/matrix/content/member.ts";
 import type { MembersInput } from "../../shared/rpc/room.ts";
 import type { RoomContext } from "./context.ts";
-import { findStateAt } from "./state.ts";
+import { findStateAt, stateRootAt } from "./state.ts";
 import { getEntry } from "./state-tree.ts";
-import { newest, oldest, readableRoot, serveState, stateEntries, stateEvents, stateRootAt } from "./state-view.ts";
+import { newest, oldest, readableRoot, serveState, stateEntries, stateEvents } from "./state-view.ts";
 import type { EventRecord } from "./store/events.ts";
 import { prunedEvent, RoomViewer, requireAccess } from "./visibility.ts";
 
@@ -54,7 +54,7 @@ export function getMembers(room: RoomContext, input: MembersInput): JsonObject {
   const viewer = new RoomViewer(room, { userId: input.requester, deviceId: null });
   const at = input.at !== null && input.at < through ? input.at : null;
   if (at !== null) assertMaySeeStateAt(viewer, at);
-  const root = at === null ? readableRoot(room, access) : stateRootAt(room, at);
+  const root = at === null ? readableRoot(room, access) : stateRootAt(room.store, at);
   const nids: number[] = [];
   for (const { stateKeyNid } of room.store.stateKeys.ofType("m.room.member")) {
     const eventNid = getEntry(room.store.stateNodes, root, stateKeyNid);

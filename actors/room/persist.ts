@@ -2,165 +2,204 @@
  * THE writer: the only code that inserts into `events`. What an event changes is stored with it, in the caller's
  * transaction: graph, states, memberships, counts, the room's next stream position, and the wakes that it owes.
  */
-import { parseUserId, serverNameOf, type UserId } from "../../shared/ids.ts";
-import { withFields } from "../../shared/json.ts";
+import type { EventId } from "../../shared/ids.ts";
 import { canonicalJson } from "../../shared/matrix/canonical-json.ts";
-import { membershipOf } from "../../shared/matrix/content/member.ts";
-import { PowerLevels } from "../../shared/matrix/content/power-levels.ts";
 import type { MatrixEvent } from "../../shared/matrix/event.ts";
-import { mayRedact } from "../../shared/matrix/event-auth/state-dependent.ts";
 import { canonicalMode } from "../../shared/matrix/hashes.ts";
-import type { Membership } from "../../shared/rpc/room.ts";
+import { indexAuthChain } from "./auth-chains.ts";
 import type { RoomContext } from "./context.ts";
+import { applyCurrentState, type StateChange } from "./current-state.ts";
 import { projectDirectoryLater } from "./directory.ts";
-import { findCurrentState } from "./state.ts";
-import { type StateRoot, setEntries } from "./state-tree.ts";
-import type { RoomRead, RoomTransaction } from "./store/index.ts";
+import { applyPendingRedactions, applyRedaction } from "./redactions.ts";
+import { resolveRoots } from "./resolve.ts";
+import { differencesOf, type StateRoot, setEntries } from "./state-tree.ts";
+import type { EventRecord, EventStatus } from "./store/events.ts";
+import type { RoomTransaction } from "./store/index.ts";
 import type { RoomFacts } from "./store/room.ts";
 import { oweWakes } from "./wakes.ts";
-
-/** State events from which the directory's copy of the room is made. */
-const summaryTypes: ReadonlySet<string> = new Set([
-  "m.room.create",
-  "m.room.member",
-  "m.room.name",
-  "m.room.topic",
-  "m.room.avatar",
-  "m.room.canonical_alias",
-  "m.room.join_rules",
-  "m.room.history_visibility",
-  "m.room.guest_access",
-]);
 
 /** Event numbers are entries of state vectors: unsigned 32 bits. */
 const maxEventNid = 2 ** 32 - 1;
 
-/** An accepted event of the live room. */
+/** An event that passed all checks. */
 export interface AcceptedEvent {
   readonly event: MatrixEvent;
+  /** The state before it. */
+  readonly before: StateRoot;
   /** The request that made it; null when it was not made here. */
   readonly deviceId: string | null;
   readonly txnId: string | null;
+  /** Its record, where it is here already as an outlier. */
+  readonly known?: EventRecord | null;
 }
 
-interface MemberChange {
-  readonly userId: UserId;
-  readonly before: Membership | null;
-  readonly after: Membership;
+/** What a new event will be in the graph and in states. */
+export interface Placement {
+  readonly eventNid: number;
+  readonly stateKeyNid: number | null;
+  readonly before: StateRoot;
+  readonly after: StateRoot;
 }
 
 /**
- * Stores an authorized event as the newest of the live room.
+ * Stores an authorized event as the newest of the live room, and brings the current state up to date: the resolution of
+ * the states after all ends of the graph.
  *
- * Its prev events must be forward extremities, so that the state before it is the current one.
- *
- * @returns its stream position.
+ * @returns false, and stores nothing, when the current state could not be resolved within its bounds.
  */
-export function persistEvent(room: RoomContext, tx: RoomTransaction, accepted: AcceptedEvent): number {
+export function persistEvent(room: RoomContext, tx: RoomTransaction, accepted: AcceptedEvent): boolean {
   const { event } = accepted;
   const facts = tx.room.get();
-  const eventNid = facts.eventNid + 1;
+  const placement = placementOf(tx, facts, accepted);
+  const ends = tx.extremities.ends();
+  const followed = followedBy(tx, event, new Set(ends.map((end) => end.eventId)));
+  const others = ends.filter((end) => !followed.has(end.eventId)).map((end) => end.root);
+  const current = resolveRoots(tx, [placement.after, ...others]);
+  if (!current.ok) return false;
   const streamPosition = facts.streamPosition + 1;
-  if (eventNid > maxEventNid) throw new Error("the room has no event numbers left");
-  const stateKeyNid = event.stateKey === null ? null : tx.stateKeys.intern(event.type, event.stateKey);
-  const stateRoot: StateRoot =
-    stateKeyNid === null
-      ? facts.stateRoot
-      : setEntries(tx.stateNodes, facts.stateRoot, new Map([[stateKeyNid, eventNid]]));
-  insertEvent(tx, accepted, { eventNid, streamPosition, before: facts.stateRoot, after: stateRoot });
-  tx.edges.insert(eventNid, event.prevEvents);
-  tx.extremities.replace(eventNid, event.prevEvents);
-  applyRedaction(tx, event);
-  if (stateKeyNid !== null) tx.currentState.set(stateKeyNid, eventNid);
-  const change = stateKeyNid === null ? null : putMembership(room, tx, event, { eventNid, streamPosition });
-  const isSummary = event.stateKey !== null && summaryTypes.has(event.type);
+  store(tx, accepted, { ...placement, status: "accepted", streamPosition, currentRoot: current.root });
+  tx.extremities.replace(placement.eventNid, [...followed]);
+  applyRedaction(tx, event, placement);
+  applyPendingRedactions(tx, event, placement.eventNid);
+  const changes = stateChanges(tx, facts, placement, current.root);
+  const effect = applyCurrentState(room, tx, {
+    facts,
+    changes,
+    cause: { event, eventNid: placement.eventNid },
+    streamPosition,
+  });
   tx.room.advance({
     streamPosition,
-    eventNid,
-    stateRoot,
-    ...countsAfter(facts, change),
-    directoryOwed: isSummary ? streamPosition : facts.directoryOwed,
+    eventNid: Math.max(facts.eventNid, placement.eventNid),
+    stateRoot: current.root,
+    joinedMembers: effect.joinedMembers,
+    invitedMembers: effect.invitedMembers,
+    directoryOwed: effect.isSummary ? streamPosition : facts.directoryOwed,
   });
-  if (isSummary) projectDirectoryLater(room);
-  stopTyping(tx, facts, change, streamPosition);
-  const isLocal = change !== null && serverNameOf(change.userId) === room.config.serverName;
-  oweWakes(room, { membershipChanges: isLocal ? [change.userId] : [] });
-  return streamPosition;
+  if (effect.isSummary) projectDirectoryLater(room);
+  oweWakes(room, { membershipChanges: effect.localMembers });
+  return true;
 }
 
-function insertEvent(
+/**
+ * Stores an event that no client is to see: rejected or soft-failed in its place in the graph, or an outlier, which has
+ * none. It becomes no end of the graph and is in no current state.
+ */
+export function persistUnseen(
   tx: RoomTransaction,
-  { event, deviceId, txnId }: AcceptedEvent,
-  at: { eventNid: number; streamPosition: number; before: StateRoot; after: StateRoot },
+  input: {
+    event: MatrixEvent;
+    before: StateRoot;
+    known?: EventRecord | null;
+    status: Exclude<EventStatus, "accepted">;
+  },
+): number {
+  const facts = tx.room.get();
+  const { event, before, status } = input;
+  const unplaced = { eventNid: input.known?.eventNid ?? nextNid(facts), stateKeyNid: null, before, after: before };
+  // "except not updating with the rejected event where it is a state event"
+  const placement =
+    status === "soft_failed"
+      ? placementOf(tx, facts, { event, before, known: input.known ?? null, deviceId: null, txnId: null })
+      : unplaced;
+  const accepted = { event, before, deviceId: null, txnId: null, known: input.known ?? null };
+  store(tx, accepted, { ...placement, status, streamPosition: null, currentRoot: null });
+  if (placement.eventNid > facts.eventNid) tx.room.setEventNid(placement.eventNid);
+  if (status !== "rejected") applyPendingRedactions(tx, event, placement.eventNid);
+  return placement.eventNid;
+}
+
+function nextNid(facts: RoomFacts): number {
+  if (facts.eventNid >= maxEventNid) throw new Error("the room has no event numbers left");
+  return facts.eventNid + 1;
+}
+
+function placementOf(tx: RoomTransaction, facts: RoomFacts, { event, before, known }: AcceptedEvent): Placement {
+  const eventNid = known?.eventNid ?? nextNid(facts);
+  if (event.stateKey === null) return { eventNid, stateKeyNid: null, before, after: before };
+  const stateKeyNid = tx.stateKeys.intern(event.type, event.stateKey);
+  const after = setEntries(tx.stateNodes, before, new Map([[stateKeyNid, eventNid]]));
+  return { eventNid, stateKeyNid, before, after };
+}
+
+/** Events looked at to find what an event follows by way of events that are no ends of the graph. */
+const maxFollowed = 100;
+
+/**
+ * The ends of the graph that an event follows: those that it names, and those before rejected and soft-failed events that
+ * it names, which never took an end's place.
+ */
+function followedBy(tx: RoomTransaction, event: MatrixEvent, ends: ReadonlySet<EventId>): Set<EventId> {
+  const followed = new Set<EventId>();
+  const seen = new Set<EventId>(event.prevEvents);
+  // Grows while it is gone through.
+  for (const eventId of seen) {
+    if (ends.has(eventId)) {
+      followed.add(eventId);
+      continue;
+    }
+    const record = seen.size <= maxFollowed ? tx.events.byId(eventId) : null;
+    if (record === null || (record.status !== "rejected" && record.status !== "soft_failed")) continue;
+    for (const before of record.event.prevEvents) seen.add(before);
+  }
+  return followed;
+}
+
+function store(
+  tx: RoomTransaction,
+  { event, deviceId, txnId, known }: AcceptedEvent,
+  at: Placement & Pick<EventRecord, "status" | "streamPosition" | "currentRoot">,
 ): void {
-  tx.events.insert({
+  const record = {
     eventNid: at.eventNid,
     eventId: event.eventId,
     streamPosition: at.streamPosition,
-    status: "accepted",
-    depth: event.depth,
+    status: at.status,
+    // Only for order: a number of an older room version that no double holds is in the JSON.
+    depth: Math.min(event.depth, Number.MAX_SAFE_INTEGER),
     originServerTs: event.originServerTs,
     sender: event.sender,
     type: event.type,
     stateKey: event.stateKey,
     stateRootBefore: at.before,
     stateRootAfter: at.after,
+    currentRoot: at.currentRoot,
+    authPosition: known?.authPosition ?? authPositionOf(tx, event, at),
     deviceId,
     txnId,
     event,
     json: canonicalJson(event.pdu, ["unsigned"], canonicalMode(tx.room.rules())),
-  });
+  };
+  if (known === undefined || known === null) tx.events.insert(record);
+  else tx.events.place(record);
+  if (at.status === "outlier" || (at.status === "rejected" && at.after === null)) return;
+  tx.edges.insert(at.eventNid, event.prevEvents);
+  tx.extremities.removeMissing(event.eventId);
 }
 
-/**
- * Marks the event that a redaction names, where the redaction's sender has the right to it. The state is still the one
- * before the redaction.
- *
- * @see https://spec.matrix.org/v1.19/rooms/v11/#handling-redactions
- */
-function applyRedaction(tx: RoomTransaction, event: MatrixEvent): void {
-  if (event.type !== "m.room.redaction" || event.redacts === null) return;
-  const target = tx.events.byId(event.redacts);
-  if (target === null || target.redactedBy !== null || target.status !== "accepted") return;
-  if (mayRedact(event, target.event, currentPowerLevels(tx))) tx.events.setRedacted(target.eventNid, event.eventId);
-}
-
-/** The power levels of the current state. */
-export function currentPowerLevels(store: RoomRead): PowerLevels {
-  const levels = findCurrentState(store, "m.room.power_levels", "");
-  const create = findCurrentState(store, "m.room.create", "");
-  return new PowerLevels(levels?.event ?? null, create?.event ?? null, store.room.rules());
-}
-
-function putMembership(
-  room: RoomContext,
+/** Only events that may be in a state are in the index. */
+function authPositionOf(
   tx: RoomTransaction,
   event: MatrixEvent,
-  at: { eventNid: number; streamPosition: number },
-): MemberChange | null {
-  if (event.type !== "m.room.member" || event.stateKey === null) return null;
-  const userId = parseUserId(event.stateKey);
-  const after = membershipOf(event.content);
-  if (userId === null || after === null) return null;
-  const before = tx.memberships.find(userId)?.membership ?? null;
-  tx.memberships.put({ userId, membership: after, ...at, isLocal: serverNameOf(userId) === room.config.serverName });
-  return { userId, before, after };
+  at: Pick<EventRecord, "eventNid" | "status">,
+): EventRecord["authPosition"] {
+  if (event.stateKey === null || at.status === "rejected") return null;
+  const authEvents = event.authEvents.map((eventId) => tx.events.byId(eventId)).filter((record) => record !== null);
+  return indexAuthChain(tx, at.eventNid, authEvents);
 }
 
-function countsAfter(
+/** What of the current state the event changes; where the graph does not fork, that is known without comparing. */
+function stateChanges(
+  tx: RoomTransaction,
   facts: RoomFacts,
-  change: MemberChange | null,
-): Pick<RoomFacts, "joinedMembers" | "invitedMembers"> {
-  const moved = (membership: Membership): number =>
-    change === null ? 0 : Number(change.after === membership) - Number(change.before === membership);
-  return {
-    joinedMembers: facts.joinedMembers + moved("join"),
-    invitedMembers: facts.invitedMembers + moved("invite"),
-  };
-}
-
-/** Who is no longer in the room does not type in it. */
-function stopTyping(tx: RoomTransaction, facts: RoomFacts, change: MemberChange | null, streamPosition: number): void {
-  if (change === null || change.after === "join" || !Object.hasOwn(facts.typing, change.userId)) return;
-  tx.room.setTyping(withFields(facts.typing, { [change.userId]: undefined }), streamPosition);
+  { stateKeyNid, eventNid, before, after }: Placement,
+  current: StateRoot,
+): StateChange[] {
+  if (before !== facts.stateRoot || after !== current) {
+    return [...differencesOf(tx.stateNodes, facts.stateRoot, current)].map((change) => ({
+      stateKeyNid: change.stateKeyNid,
+      eventNid: change.right,
+    }));
+  }
+  return stateKeyNid === null ? [] : [{ stateKeyNid, eventNid }];
 }

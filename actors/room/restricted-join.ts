@@ -5,7 +5,7 @@ import { creatorsOf } from "../../shared/matrix/content/create.ts";
 import { allowedRooms, joinRuleOf } from "../../shared/matrix/content/join-rules.ts";
 import type { RoomContext } from "./context.ts";
 import { isLocalUser } from "./member-profile.ts";
-import { currentPowerLevels } from "./persist.ts";
+import { currentPowerLevels } from "./redactions.ts";
 import { findCurrentState } from "./state.ts";
 import type { RoomRead } from "./store/index.ts";
 

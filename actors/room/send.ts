@@ -16,7 +16,7 @@ import { commit } from "./commit.ts";
 import type { RoomContext } from "./context.ts";
 import { trimTransactionsLater } from "./maintenance.ts";
 import { sendMemberEvent } from "./membership.ts";
-import { currentPowerLevels } from "./persist.ts";
+import { currentPowerLevels } from "./redactions.ts";
 import { fetchSigningKey } from "./signing.ts";
 import { findCurrentState } from "./state.ts";
 import type { RoomTransaction } from "./store/index.ts";

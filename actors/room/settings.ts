@@ -5,7 +5,7 @@ import { stringField } from "../../shared/json.ts";
 import { commit } from "./commit.ts";
 import type { RoomContext } from "./context.ts";
 import { projectDirectoryLater } from "./directory.ts";
-import { currentPowerLevels } from "./persist.ts";
+import { currentPowerLevels } from "./redactions.ts";
 import { findCurrentState } from "./state.ts";
 import type { RoomRead } from "./store/index.ts";
 

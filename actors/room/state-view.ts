@@ -14,13 +14,6 @@ export const newest = Number.MAX_SAFE_INTEGER;
 /** `state_key_nid → event_nid` */
 export type StateEntries = Map<number, number>;
 
-/** The state after the newest event at or before a position. */
-export function stateRootAt(room: RoomContext, position: number): StateRoot {
-  const facts = room.store.room.get();
-  if (position >= facts.streamPosition) return facts.stateRoot;
-  return room.store.events.backward(position, oldest, 1)[0]?.stateRootAfter ?? null;
-}
-
 /** The state that a user may read: the current one or, of who has left, the one of then. */
 export function readableRoot(room: RoomContext, access: Access): StateRoot {
   return access.kind === "left" ? access.root : room.store.room.get().stateRoot;

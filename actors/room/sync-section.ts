@@ -1,4 +1,5 @@
 /** A room's section in `/sync` for who is, or was, joined: timeline, state and what goes with them. */
+
 import { parseUserId, type UserId } from "../../shared/ids.ts";
 import type { JsonObject } from "../../shared/json.ts";
 import { membershipIn } from "../../shared/matrix/content/member.ts";
@@ -7,8 +8,9 @@ import { formatRoomToken } from "../../shared/matrix/stream-token.ts";
 import type { RoomSyncInput, RoomSyncResult } from "../../shared/rpc/room.ts";
 import { ephemeralEvents } from "./ephemeral.ts";
 import { rememberMembers } from "./lazy-members.ts";
+import { stateRootAt } from "./state.ts";
 import { differencesOf, type StateRoot } from "./state-tree.ts";
-import { oldest, serveState, stateRootAt } from "./state-view.ts";
+import { oldest, serveState } from "./state-view.ts";
 import type { EventRecord } from "./store/events.ts";
 import { syncSummaryOf } from "./summary.ts";
 import { syncState } from "./sync-state.ts";
@@ -115,7 +117,7 @@ export function leftSection(request: SyncRequest, exit: number): RoomSyncResult 
 /** The state that the token's answer has left the client with; null when it did not show the user as joined. */
 function knownTo({ input, viewer }: SyncRequest): { root: StateRoot; since: number } | null {
   if (input.since === null) return null;
-  const root = stateRootAt(viewer.room, input.since);
+  const root = stateRootAt(viewer.room.store, input.since);
   return viewer.membershipAt(root) === "join" ? { root, since: input.since } : null;
 }
 
@@ -142,7 +144,7 @@ function timelineOf(request: SyncRequest, stretch: Stretch): Timeline {
       : hasMore && scan.records.length === 0
         ? scan.boundary
         : stretch.through;
-  const start = first?.stateRootBefore ?? stateRootAt(room, boundary);
+  const start = stateRootAt(room.store, boundary);
   // A client that had the room before must not take these for what follows directly on what it has.
   const isGivenAnew = stretch.after === oldest && (input.since ?? 0) > 0;
   return { records, isLimited: hasMore || isGivenAnew, boundary, start };

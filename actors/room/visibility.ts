@@ -17,7 +17,7 @@ import { visibleToUser } from "../../shared/matrix/history-visibility.ts";
 import { redact } from "../../shared/matrix/redaction.ts";
 import type { Membership } from "../../shared/rpc/room.ts";
 import type { RoomContext } from "./context.ts";
-import { findCurrentState, findStateAt } from "./state.ts";
+import { findCurrentState, findStateAt, stateRootAt } from "./state.ts";
 import { getEntry, type StateRoot } from "./state-tree.ts";
 import type { EventRecord } from "./store/events.ts";
 
@@ -63,14 +63,14 @@ export function isWorldReadable(room: RoomContext): boolean {
 /** When a user who is not joined now was joined last; null: never. */
 export function lastJoined(room: RoomContext, userId: UserId): Extract<Access, { kind: "left" }> | null {
   const member = room.store.memberships.find(userId);
-  let record = member === null ? null : room.store.events.byNid(member.eventNid);
-  for (let hop = 0; record !== null && hop < maxMembershipHops; hop += 1) {
-    const before: EventRecord | null = findStateAt(room.store, record.stateRootBefore, "m.room.member", userId);
-    if (before !== null && membershipIn(before.event) === "join") {
-      if (record.streamPosition === null) return null;
-      return { kind: "left", through: record.streamPosition, root: record.stateRootAfter };
-    }
-    record = before;
+  if (member === null) return null;
+  // What the room took for true then: resolution may have ended the membership by an event from elsewhere in the graph.
+  let through: number | null = member.streamPosition;
+  let before = findStateAt(room.store, stateRootAt(room.store, through - 1), "m.room.member", userId);
+  for (let hop = 0; hop < maxMembershipHops && through !== null && before !== null; hop += 1) {
+    if (membershipIn(before.event) === "join") return { kind: "left", through, root: stateRootAt(room.store, through) };
+    through = before.streamPosition;
+    before = findStateAt(room.store, before.stateRootBefore, "m.room.member", userId);
   }
   return null;
 }

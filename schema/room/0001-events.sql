@@ -39,9 +39,16 @@ CREATE TABLE events (
   type TEXT NOT NULL,
   -- null: not a state event
   state_key TEXT,
-  -- Root nodes of the state before and after the event; equal for message events.
+  -- Root nodes of the state before and after the event; equal for message events. No state after: an outlier, or an event
+  -- that was rejected as one.
   state_root_before INTEGER,
   state_root_after INTEGER,
+  -- Root node of the room's current state once the event was stored: where the graph forks, another than the state after
+  -- the event. Null for events without a position in the live room.
+  current_root INTEGER,
+  -- Place in the index of auth chains; null: not a state event, or rejected.
+  auth_chain INTEGER,
+  auth_sequence INTEGER,
   -- Event id of the redaction that was applied; the JSON keeps the original, readers prune it.
   redacted_by TEXT,
   -- The device and transaction id of the request that made it, for `unsigned.transaction_id`; null when not made here.
@@ -61,6 +68,13 @@ CREATE TABLE event_edges (
 
 CREATE TABLE event_forward_extremities (event_nid INTEGER PRIMARY KEY);
 CREATE TABLE event_backward_extremities (event_id TEXT PRIMARY KEY) WITHOUT ROWID;
+
+-- Redactions whose target was not here when they came.
+CREATE TABLE pending_redactions (
+  target_event_id TEXT NOT NULL,
+  redaction_nid INTEGER NOT NULL,
+  PRIMARY KEY (target_event_id, redaction_nid)
+) WITHOUT ROWID;
 
 -- Idempotency of client requests. `scope` is the user, device and endpoint.
 CREATE TABLE transactions (

@@ -2,10 +2,12 @@ import type { Migration } from "../migrate.ts";
 import events from "./0001-events.sql";
 import state from "./0002-state.sql";
 import receiptsAndWakes from "./0003-receipts-and-wakes.sql";
+import authChains from "./0004-auth-chains.sql";
 
 /** The RoomActor's schema, in order. */
 export const roomMigrations: readonly Migration[] = [
   { version: 1, name: "events", sql: events },
   { version: 2, name: "state", sql: state },
   { version: 3, name: "receipts and wakes", sql: receiptsAndWakes },
+  { version: 4, name: "auth chains", sql: authChains },
 ];

@@ -122,7 +122,7 @@ const rulesByVersion: ReadonlyMap<string, RoomVersionRules> = new Map(
 export const knownRoomVersions: readonly RoomVersion[] = [...rulesByVersion.values()].map((rules) => rules.version);
 
 /** The room versions in which this server makes and joins rooms. */
-export const supportedRoomVersions: readonly RoomVersion[] = ["11", "12"];
+export const supportedRoomVersions: readonly RoomVersion[] = knownRoomVersions;
 
 /** The version of a new room when its creator names none. */
 export const defaultRoomVersion: RoomVersion = "12";

@@ -31,4 +31,8 @@ export class CurrentStateWriter extends CurrentStateReader {
       eventNid,
     );
   }
+
+  delete(stateKeyNid: number): void {
+    this.sql.run("DELETE FROM current_state_events WHERE state_key_nid = ?", stateKeyNid);
+  }
 }

@@ -2,6 +2,7 @@ import type { Sql } from "../../../schema/sql.ts";
 import type { EventId, UserId } from "../../../shared/ids.ts";
 import { type MatrixEvent, storedEvent } from "../../../shared/matrix/event.ts";
 import type { StateRoot } from "../state-tree.ts";
+import type { ChainPosition } from "./auth-chains.ts";
 import type { RoomCaches } from "./cache.ts";
 import { RoomReader } from "./room.ts";
 
@@ -23,9 +24,13 @@ export interface EventRecord {
   readonly type: string;
   /** Null: not a state event. */
   readonly stateKey: string | null;
-  /** The state before and after the event; equal for message events. */
+  /** The state before and after the event; equal for message events. Without a state after it, it is an outlier. */
   readonly stateRootBefore: StateRoot;
   readonly stateRootAfter: StateRoot;
+  /** The room's current state once the event was stored; null without a position in the live room. */
+  readonly currentRoot: StateRoot;
+  /** Place in the index of auth chains; null: not a state event, or rejected. */
+  readonly authPosition: ChainPosition | null;
   /** The redaction that was applied. `event` is the original all the same: whoever serves it prunes it. */
   readonly redactedBy: EventId | null;
   /** The device and transaction id of the request that made it. */
@@ -50,6 +55,9 @@ type EventRow = {
   state_key: string | null;
   state_root_before: number | null;
   state_root_after: number | null;
+  current_root: number | null;
+  auth_chain: number | null;
+  auth_sequence: number | null;
   redacted_by: EventId | null;
   device_id: string | null;
   txn_id: string | null;
@@ -57,7 +65,8 @@ type EventRow = {
 };
 
 const columns = `e.event_nid, e.event_id, e.stream_position, e.status, e.depth, e.origin_server_ts, e.sender, e.type,
-  e.state_key, e.state_root_before, e.state_root_after, e.redacted_by, e.device_id, e.txn_id, e.json`;
+  e.state_key, e.state_root_before, e.state_root_after, e.current_root, e.auth_chain, e.auth_sequence, e.redacted_by,
+  e.device_id, e.txn_id, e.json`;
 
 /** Larger events are not worth their room in the cache. */
 const maxCachedJson = 16_384;
@@ -148,6 +157,11 @@ export class EventsReader {
       stateKey: row.state_key,
       stateRootBefore: row.state_root_before,
       stateRootAfter: row.state_root_after,
+      currentRoot: row.current_root,
+      authPosition:
+        row.auth_chain === null || row.auth_sequence === null
+          ? null
+          : { chain: row.auth_chain, sequence: row.auth_sequence },
       redactedBy: row.redacted_by,
       deviceId: row.device_id,
       txnId: row.txn_id,
@@ -162,8 +176,8 @@ export class EventsWriter extends EventsReader {
     this.caches.writes += 1;
     this.sql.run(
       `INSERT INTO events (event_nid, event_id, stream_position, status, depth, origin_server_ts, sender, type, state_key,
-         state_root_before, state_root_after, device_id, txn_id, json)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+         state_root_before, state_root_after, current_root, auth_chain, auth_sequence, device_id, txn_id, json)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       event.eventNid,
       event.eventId,
       event.streamPosition,
@@ -175,9 +189,31 @@ export class EventsWriter extends EventsReader {
       event.stateKey,
       event.stateRootBefore,
       event.stateRootAfter,
+      event.currentRoot,
+      event.authPosition?.chain ?? null,
+      event.authPosition?.sequence ?? null,
       event.deviceId,
       event.txnId,
       event.json,
+    );
+  }
+
+  /** Makes of an outlier, whose place in the graph is known now, what it is found to be. */
+  place(event: Omit<NewEvent, "eventId" | "deviceId" | "txnId">): void {
+    this.caches.writes += 1;
+    this.caches.events.delete(event.eventNid);
+    this.sql.run(
+      `UPDATE events SET stream_position = ?, status = ?, state_root_before = ?, state_root_after = ?, current_root = ?,
+         auth_chain = ?, auth_sequence = ?, json = ? WHERE event_nid = ?`,
+      event.streamPosition,
+      event.status,
+      event.stateRootBefore,
+      event.stateRootAfter,
+      event.currentRoot,
+      event.authPosition?.chain ?? null,
+      event.authPosition?.sequence ?? null,
+      event.json,
+      event.eventNid,
     );
   }
 

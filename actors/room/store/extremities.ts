@@ -1,5 +1,6 @@
 import type { Sql } from "../../../schema/sql.ts";
 import type { EventId } from "../../../shared/ids.ts";
+import type { StateRoot } from "../state-tree.ts";
 
 /** An event that no other event follows yet. */
 export interface Extremity {
@@ -28,6 +29,32 @@ export class ExtremitiesReader {
     );
     return rows.map((row) => ({ eventNid: row.event_nid, eventId: row.event_id, depth: row.depth }));
   }
+
+  /** How many ends the graph has. */
+  count(): number {
+    return this.sql.one<{ count: number }>("SELECT COUNT(*) AS count FROM event_forward_extremities")?.count ?? 0;
+  }
+
+  /** All ends of the graph with the states after them. */
+  ends(): { eventId: EventId; root: StateRoot }[] {
+    return this.sql
+      .all<{ event_id: EventId; state_root_after: number | null }>(
+        "SELECT e.event_id, e.state_root_after FROM event_forward_extremities f CROSS JOIN events e USING (event_nid)",
+      )
+      .map((row) => ({ eventId: row.event_id, root: row.state_root_after }));
+  }
+
+  /** Whether an event that is not here is known to stand before one that is. */
+  isMissing(eventId: EventId): boolean {
+    const query = "SELECT event_id FROM event_backward_extremities WHERE event_id = ?";
+    return this.sql.one<{ event_id: string }>(query, eventId) !== null;
+  }
+
+  /** Events that stand before those that are here, and are not here themselves. */
+  backward(limit: number): EventId[] {
+    const query = "SELECT event_id FROM event_backward_extremities ORDER BY event_id LIMIT ?";
+    return this.sql.all<{ event_id: EventId }>(query, limit).map((row) => row.event_id);
+  }
 }
 
 /** Exists only inside a transaction. */
@@ -41,5 +68,16 @@ export class ExtremitiesWriter extends ExtremitiesReader {
       );
     }
     this.sql.run("INSERT INTO event_forward_extremities (event_nid) VALUES (?)", eventNid);
+  }
+
+  /** Notes events that stand before one that is here, and are not here themselves. */
+  addMissing(eventIds: readonly EventId[]): void {
+    for (const eventId of eventIds) {
+      this.sql.run("INSERT INTO event_backward_extremities (event_id) VALUES (?) ON CONFLICT DO NOTHING", eventId);
+    }
+  }
+
+  removeMissing(eventId: EventId): void {
+    this.sql.run("DELETE FROM event_backward_extremities WHERE event_id = ?", eventId);
   }
 }

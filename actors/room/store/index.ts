@@ -3,6 +3,7 @@
  * Stores are the only callers of `Sql`; they take and return domain types and know no rule of Matrix.
  */
 import type { Sql } from "../../../schema/sql.ts";
+import { AuthChainsReader, AuthChainsWriter } from "./auth-chains.ts";
 import { RoomCaches } from "./cache.ts";
 import { CurrentStateReader, CurrentStateWriter } from "./current-state.ts";
 import { EdgesReader, EdgesWriter } from "./edges.ts";
@@ -10,6 +11,7 @@ import { EventsReader, EventsWriter } from "./events.ts";
 import { ExtremitiesReader, ExtremitiesWriter } from "./extremities.ts";
 import { MembershipsReader, MembershipsWriter } from "./memberships.ts";
 import { ReceiptsReader, ReceiptsWriter } from "./receipts.ts";
+import { RedactionsReader, RedactionsWriter } from "./redactions.ts";
 import { RoomReader, RoomWriter } from "./room.ts";
 import { StateKeysReader, StateKeysWriter } from "./state-keys.ts";
 import { StateNodesReader, StateNodesWriter } from "./state-nodes.ts";
@@ -21,6 +23,8 @@ export interface RoomRead {
   readonly events: EventsReader;
   readonly edges: EdgesReader;
   readonly extremities: ExtremitiesReader;
+  readonly authChains: AuthChainsReader;
+  readonly redactions: RedactionsReader;
   readonly stateKeys: StateKeysReader;
   readonly stateNodes: StateNodesReader;
   readonly currentState: CurrentStateReader;
@@ -35,6 +39,8 @@ export interface RoomTransaction extends RoomRead {
   readonly events: EventsWriter;
   readonly edges: EdgesWriter;
   readonly extremities: ExtremitiesWriter;
+  readonly authChains: AuthChainsWriter;
+  readonly redactions: RedactionsWriter;
   readonly stateKeys: StateKeysWriter;
   readonly stateNodes: StateNodesWriter;
   readonly currentState: CurrentStateWriter;
@@ -48,6 +54,8 @@ export class RoomStore implements RoomRead {
   readonly events: EventsReader;
   readonly edges: EdgesReader;
   readonly extremities: ExtremitiesReader;
+  readonly authChains: AuthChainsReader;
+  readonly redactions: RedactionsReader;
   readonly stateKeys: StateKeysReader;
   readonly stateNodes: StateNodesReader;
   readonly currentState: CurrentStateReader;
@@ -65,6 +73,8 @@ export class RoomStore implements RoomRead {
     this.events = new EventsReader(sql, caches);
     this.edges = new EdgesReader(sql);
     this.extremities = new ExtremitiesReader(sql);
+    this.authChains = new AuthChainsReader(sql);
+    this.redactions = new RedactionsReader(sql);
     this.stateKeys = new StateKeysReader(sql, caches);
     this.stateNodes = new StateNodesReader(sql, caches);
     this.currentState = new CurrentStateReader(sql);
@@ -76,6 +86,8 @@ export class RoomStore implements RoomRead {
       events: new EventsWriter(sql, caches),
       edges: new EdgesWriter(sql),
       extremities: new ExtremitiesWriter(sql),
+      authChains: new AuthChainsWriter(sql),
+      redactions: new RedactionsWriter(sql),
       stateKeys: new StateKeysWriter(sql, caches),
       stateNodes: new StateNodesWriter(sql, caches),
       currentState: new CurrentStateWriter(sql),

@@ -113,6 +113,11 @@ export class RoomWriter extends RoomReader {
     );
   }
 
+  /** Notes that an event number is taken by an event that changes nothing else. */
+  setEventNid(eventNid: number): void {
+    this.sql.run("UPDATE room SET event_nid = MAX(event_nid, ?) WHERE id = 1", eventNid);
+  }
+
   setTyping(typing: JsonObject, position: number): void {
     this.sql.run("UPDATE room SET typing = ?, typing_position = ? WHERE id = 1", JSON.stringify(typing), position);
   }

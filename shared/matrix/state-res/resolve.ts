@@ -35,6 +35,8 @@ export interface Conflict extends ResolutionContext {
   readonly conflicted: ReadonlySet<EventId>;
   /** The auth difference of the states; not asked for in room version 1. */
   readonly authDifference: ReadonlySet<EventId>;
+  /** The conflicted state subgraph, from an owner who has an index for it; otherwise it is walked. Asked for since v2.1. */
+  readonly conflictedSubgraph?: ReadonlySet<EventId>;
 }
 
 /**
@@ -93,7 +95,7 @@ export function resolveConflicts(conflict: Conflict): Resolution {
 function fullConflictedSet(conflict: Conflict): Map<EventId, MatrixEvent> | null {
   const subgraph =
     conflict.rules.stateResolution === "v2.1"
-      ? conflictedSubgraph(conflict.conflicted, authEventsIn(conflict), maxAuthVisits)
+      ? (conflict.conflictedSubgraph ?? conflictedSubgraph(conflict.conflicted, authEventsIn(conflict), maxAuthVisits))
       : new Set<EventId>();
   if (subgraph === null) return null;
   const full = new Map<EventId, MatrixEvent>();

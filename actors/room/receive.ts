@@ -1,0 +1,289 @@
+/**
+ * Events from other servers: the checks performed on receipt of a PDU, in the order of the specification. They end where
+ * every event ends, in `persist.ts`; this file and `admit.ts` are the two sides of the one door.
+ *
+ * @see https://spec.matrix.org/v1.19/server-server-api/#checks-performed-on-receipt-of-a-pdu
+ */
+import type { EventId, ServerName } from "../../shared/ids.ts";
+import { field, type JsonObject, withFields } from "../../shared/json.ts";
+import { describeError } from "../../shared/log.ts";
+import { eventFromPdu, type MatrixEvent, referencedEvents } from "../../shared/matrix/event.ts";
+import type { AuthDecision } from "../../shared/matrix/event-auth/decision.ts";
+import { authorize } from "../../shared/matrix/event-auth/state-dependent.ts";
+import { checkStateIndependent } from "../../shared/matrix/event-auth/state-independent.ts";
+import { checkEventFormat } from "../../shared/matrix/event-format.ts";
+import { createEventIdOf, eventIdOf, roomIdOf } from "../../shared/matrix/event-id.ts";
+import { hasValidContentHash } from "../../shared/matrix/hashes.ts";
+import { redact } from "../../shared/matrix/redaction.ts";
+import type { RoomVersionRules } from "../../shared/matrix/room-version.ts";
+import { compileServerAcl, isServerAllowed } from "../../shared/matrix/server-acl.ts";
+import { requiredSigners, type VerifyKeys, verifyEvent } from "../../shared/matrix/signing.ts";
+import { commit } from "./commit.ts";
+import type { RoomContext } from "./context.ts";
+import { persistEvent, persistUnseen } from "./persist.ts";
+import { resolveRoots } from "./resolve.ts";
+import { findCurrentState, stateLookupAt } from "./state.ts";
+import type { StateRoot } from "./state-tree.ts";
+import type { EventRecord } from "./store/events.ts";
+import type { RoomTransaction } from "./store/index.ts";
+
+/**
+ * The keys by which a server's signature on an event counts; null: none are known.
+ * @param validAt ms since epoch at which the keys must have been valid; null in room versions that do not ask.
+ */
+export type KeyLookup = (server: ServerName, validAt: number | null) => VerifyKeys | null;
+
+/** What became of a PDU. */
+export type PduOutcome =
+  | { readonly kind: "accepted" | "softFailed" | "outlier" | "duplicate"; readonly eventId: EventId }
+  | { readonly kind: "rejected"; readonly eventId: EventId; readonly rule: string; readonly reason: string }
+  /** Not stored: no valid event, or not for this room. */
+  | { readonly kind: "dropped"; readonly eventId: EventId | null; readonly reason: string }
+  /** Not stored: events that it follows, or that authorize it, are not here. To be given again once they are. */
+  | {
+      readonly kind: "missing";
+      readonly eventId: EventId;
+      readonly prevEvents: readonly EventId[];
+      readonly authEvents: readonly EventId[];
+    };
+
+/** How a PDU is taken. */
+export interface Receipt {
+  readonly keysFor: KeyLookup;
+  /** Outside the graph: part of an auth chain or of a state, of which only the events that authorize it must be here. */
+  readonly isOutlier: boolean;
+  /** The state after those of its prev events that are not here, as another server told; without it, they must be here. */
+  readonly stateOfMissing?: StateRoot;
+}
+
+/** PDUs of one call, at most: what a transaction may carry. @see https://spec.matrix.org/v1.19/server-server-api/#transactions */
+export const maxPdus = 50;
+
+/**
+ * Takes PDUs that a server has sent, each by itself: what one of them ends in is no matter of the others. Those that
+ * another of the same batch follows are taken before it.
+ *
+ * @returns what became of each, in the order given.
+ * @see https://spec.matrix.org/v1.19/server-server-api/#put_matrixfederationv1sendtxnid
+ */
+export async function receivePdus(
+  room: RoomContext,
+  origin: ServerName,
+  pdus: readonly JsonObject[],
+  keysFor: KeyLookup,
+): Promise<PduOutcome[]> {
+  if (pdus.length > maxPdus) throw new Error(`a batch of ${pdus.length} PDUs was not cut down`);
+  return commit(room, (tx) => {
+    if (tx.room.find() === null) return pdus.map(() => dropped(null, "the room is not known here"));
+    // "any PDUs … from a server which is denied by the ACL … MUST be ignored"
+    const acl = findCurrentState(tx, "m.room.server_acl", "");
+    if (acl !== null && !isServerAllowed(compileServerAcl(acl.event.content), origin)) {
+      return pdus.map(() => dropped(null, `${origin} is shut out by the room's server ACL`));
+    }
+    const outcomes = new Map<JsonObject, PduOutcome>();
+    for (const pdu of inOrder(pdus, tx.room.rules())) {
+      outcomes.set(pdu, admitPdu(room, pdu, { keysFor, isOutlier: false }));
+    }
+    return pdus.map((pdu) => outcomes.get(pdu) ?? dropped(null, "given twice"));
+  });
+}
+
+/** Events after those of the batch that they follow; otherwise in the order given. */
+function inOrder(pdus: readonly JsonObject[], rules: RoomVersionRules): readonly JsonObject[] {
+  if (pdus.length === 1) return pdus;
+  const byId = new Map<EventId, JsonObject>();
+  for (const pdu of pdus) {
+    const eventId = idOf(pdu, rules);
+    if (eventId !== null) byId.set(eventId, pdu);
+  }
+  const ordered = new Set<JsonObject>();
+  const entered = new Set<JsonObject>();
+  const visit = (pdu: JsonObject): void => {
+    // At most as deep as the batch is long. A cycle, which only chosen ids could make, ends at its second visit.
+    if (entered.has(pdu)) return;
+    entered.add(pdu);
+    for (const key of ["prev_events", "auth_events"]) {
+      for (const eventId of referencedEvents(field(pdu, key))) {
+        const before = byId.get(eventId);
+        if (before !== undefined) visit(before);
+      }
+    }
+    ordered.add(pdu);
+  };
+  for (const pdu of pdus) visit(pdu);
+  return [...ordered];
+}
+
+/** Null for what is so malformed that it has no id. */
+function idOf(pdu: JsonObject, rules: RoomVersionRules): EventId | null {
+  return checkEventFormat(withFields(pdu, { unsigned: undefined }), rules).ok ? eventIdOf(pdu, rules) : null;
+}
+
+function dropped(eventId: EventId | null, reason: string): PduOutcome {
+  return { kind: "dropped", eventId, reason };
+}
+
+/** Takes one PDU, in a transaction of its own inside the caller's: whatever goes wrong with it undoes nothing else. */
+export function admitPdu(room: RoomContext, pdu: JsonObject, receipt: Receipt): PduOutcome {
+  try {
+    return room.store.transaction((tx) => checkPdu(room, tx, pdu, receipt));
+  } catch (thrown) {
+    room.log.error("pdu could not be taken", { room_id: room.roomId, error: describeError(thrown) });
+    return dropped(null, "an error of this server");
+  }
+}
+
+function checkPdu(room: RoomContext, tx: RoomTransaction, pdu: JsonObject, receipt: Receipt): PduOutcome {
+  const rules = tx.room.rules();
+  // Nobody signs what stands there.
+  const received = withFields(pdu, { unsigned: undefined });
+  // 1. "Is a valid event, otherwise it is dropped."
+  const format = checkEventFormat(received, rules);
+  if (!format.ok) return dropped(null, format.reason);
+  if (roomIdOf(received, rules) !== room.roomId) return dropped(null, "the event is of another room");
+  const eventId = eventIdOf(received, rules);
+  if (eventId === null) return dropped(null, "the event has no valid id");
+  const known = tx.events.byId(eventId);
+  if (known !== null && (receipt.isOutlier || known.stateRootAfter !== null)) return { kind: "duplicate", eventId };
+  // 2. "Passes signature checks, otherwise it is dropped."
+  const problem = signatureProblem(received, rules, receipt.keysFor);
+  if (problem !== null) return dropped(eventId, problem);
+  // 3. "Passes hash checks, otherwise it is redacted before being processed further."
+  const event = eventFromPdu(hasValidContentHash(received, rules) ? received : redact(received, rules), rules);
+  return placePdu(room, tx, { event, known }, receipt);
+}
+
+function signatureProblem(pdu: JsonObject, rules: RoomVersionRules, keysFor: KeyLookup): string | null {
+  const signers = requiredSigners(pdu, rules);
+  if (signers === null) return "it does not follow who must have signed the event";
+  const ts = field(pdu, "origin_server_ts");
+  const validAt = rules.enforcesKeyValidity && typeof ts === "number" ? ts : null;
+  for (const signer of signers) {
+    const keys = keysFor(signer, validAt);
+    if (keys === null) return `no keys of ${signer} are known`;
+    if (!verifyEvent(pdu, rules, signer, keys)) return `the event is not signed by ${signer}`;
+  }
+  return null;
+}
+
+/** An event whose signatures and hash are checked. */
+interface Candidate {
+  readonly event: MatrixEvent;
+  /** The event as an outlier, where it is here as one. */
+  readonly known: EventRecord | null;
+}
+
+function placePdu(room: RoomContext, tx: RoomTransaction, candidate: Candidate, receipt: Receipt): PduOutcome {
+  const { event, known } = candidate;
+  const { eventId } = event;
+  const authEvents = event.authEvents.map((id) => tx.events.byId(id));
+  const authMissing = event.authEvents.filter((_, index) => authEvents[index] === null);
+  const prev = receipt.isOutlier ? { roots: [], missing: [] } : prevStates(tx, event);
+  const isLost = prev.missing.length > 0 && receipt.stateOfMissing === undefined;
+  if (isLost || authMissing.length > 0) {
+    return { kind: "missing", eventId, prevEvents: isLost ? prev.missing : [], authEvents: authMissing };
+  }
+  const told = prev.missing.length > 0 && receipt.stateOfMissing !== undefined ? [receipt.stateOfMissing] : [];
+  const before = stateBefore(tx, [...prev.roots, ...told]);
+  if (!before.ok) return dropped(eventId, `the state before the event cannot be resolved: ${before.reason}`);
+  const placed = { ...candidate, before: before.root };
+  // 4. "Passes authorisation rules based on the event's auth events, otherwise it is rejected."
+  const selected = authEvents.filter((record) => record !== null);
+  const rejection = known?.status === "rejected" ? alreadyRejected : checkByAuthEvents(room, tx, event, selected);
+  if (rejection !== null) return reject(room, tx, placed, rejection);
+  if (receipt.isOutlier) {
+    persistUnseen(tx, { ...placed, status: "outlier" });
+    return { kind: "outlier", eventId };
+  }
+  tx.extremities.addMissing(prev.missing);
+  return placeInGraph(room, tx, placed);
+}
+
+const alreadyRejected = { rule: "", reason: "the event was rejected when it was first seen" };
+
+/** The states after an event's prev events, and those of them of which no state is known. */
+function prevStates(tx: RoomTransaction, event: MatrixEvent): { roots: StateRoot[]; missing: EventId[] } {
+  const roots: StateRoot[] = [];
+  const missing: EventId[] = [];
+  for (const eventId of event.prevEvents) {
+    const root = tx.events.byId(eventId)?.stateRootAfter ?? null;
+    if (root === null) missing.push(eventId);
+    else roots.push(root);
+  }
+  return { roots, missing };
+}
+
+/** The state before an event: what the states after its prev events resolve to. */
+function stateBefore(tx: RoomTransaction, roots: readonly StateRoot[]): ReturnType<typeof resolveRoots> {
+  const distinct = new Set(roots);
+  if (distinct.size > 1) {
+    // Most often it follows all ends of the graph, and those are resolved already.
+    const ends = new Set(tx.extremities.ends().map((end) => end.root));
+    if (ends.size === distinct.size && ends.isSubsetOf(distinct)) {
+      return { ok: true, root: tx.room.get().stateRoot };
+    }
+  }
+  return resolveRoots(tx, roots);
+}
+
+/** Steps 5 and 6, for an event whose place in the graph is known. */
+function placeInGraph(room: RoomContext, tx: RoomTransaction, placed: Candidate & { before: StateRoot }): PduOutcome {
+  const { event, known, before } = placed;
+  const { eventId } = event;
+  const rules = tx.room.rules();
+  // 5. "Passes authorisation rules based on the state before the event, otherwise it is rejected."
+  const byState = authorize(event, rules, stateLookupAt(tx, before));
+  if (!byState.allowed) return reject(room, tx, placed, byState);
+  // 6. "Passes authorisation rules based on the current state of the room, otherwise it is soft failed."
+  const current = tx.room.get().stateRoot;
+  const byCurrent: AuthDecision = current === before ? byState : authorize(event, rules, stateLookupAt(tx, current));
+  if (byCurrent.allowed && persistEvent(room, tx, { ...placed, deviceId: null, txnId: null })) {
+    return { kind: "accepted", eventId };
+  }
+  // Also where the current state with one more end of the graph could not be resolved within its bounds: so it does not
+  // become one.
+  persistUnseen(tx, { event, before, known, status: "soft_failed" });
+  room.log.info("pdu soft-failed", { room_id: room.roomId, event_id: eventId });
+  return { kind: "softFailed", eventId };
+}
+
+/** Null: the events in `auth_events` allow the event. */
+function checkByAuthEvents(
+  room: RoomContext,
+  tx: RoomTransaction,
+  event: MatrixEvent,
+  authEvents: readonly EventRecord[],
+): { rule: string; reason: string } | null {
+  const rules = tx.room.rules();
+  const create = rules.roomIdIsCreateHash
+    ? tx.events.byId(createEventIdOf(room.roomId))
+    : findCurrentState(tx, "m.room.create", "");
+  // A room begins once: a second create event would be allowed by the rules, which ask nothing of a state for it.
+  if (event.type === "m.room.create" && create !== null) return { rule: "1", reason: "the room has begun already" };
+  // An event named twice is "duplicate entries for a given type and state_key pair".
+  const named = field(event.pdu, "auth_events");
+  if (Array.isArray(named) && named.length !== event.authEvents.length) {
+    return { rule: "authEvents.duplicate", reason: "auth_events names an event twice" };
+  }
+  const entries = authEvents.map((record) => ({ event: record.event, isRejected: record.status === "rejected" }));
+  const independent = checkStateIndependent(event, rules, entries);
+  if (independent !== null) return independent.allowed ? null : independent;
+  const decision = authorize(event, rules, (type, stateKey) => {
+    const found = authEvents.find((record) => record.type === type && record.stateKey === stateKey);
+    if (found !== undefined) return found.event;
+    // From room version 12 the room id names the create event, and no auth_events do.
+    return type === "m.room.create" && !rules.createIsAuthEvent ? (create?.event ?? null) : null;
+  });
+  return decision.allowed ? null : decision;
+}
+
+function reject(
+  room: RoomContext,
+  tx: RoomTransaction,
+  { event, known, before }: Candidate & { before: StateRoot },
+  { rule, reason }: { rule: string; reason: string },
+): PduOutcome {
+  persistUnseen(tx, { event, before, known, status: "rejected" });
+  room.log.info("pdu rejected", { room_id: room.roomId, event_id: event.eventId, rule });
+  return { kind: "rejected", eventId: event.eventId, rule, reason };
+}

@@ -1,0 +1,198 @@
+/** State resolution over the room's own states: pays for what they differ in, not for what they hold. */
+import type { EventId } from "../../shared/ids.ts";
+import type { StateMap } from "../../shared/matrix/state-map.ts";
+import type { ResolutionContext } from "../../shared/matrix/state-res/context.ts";
+import { maxConflictedEvents, resolveConflicts } from "../../shared/matrix/state-res/resolve.ts";
+import { authDifferenceOf, conflictedSubgraphOf } from "./auth-chains.ts";
+import { findStateAt } from "./state.ts";
+import { differencesOf, getEntry, type StateRoot, setEntries } from "./state-tree.ts";
+import type { EventRecord } from "./store/events.ts";
+import type { RoomRead, RoomTransaction } from "./store/index.ts";
+
+/** States that one resolution takes, at most: an event has 20 prev events. */
+export const maxStates = 20;
+
+/** A resolved state; or why there is none: a crafted graph must not hold up the room. */
+export type RootResolution =
+  | { readonly ok: true; readonly root: StateRoot }
+  | { readonly ok: false; readonly reason: "tooManyStates" | "tooManyConflicts" | "authChainTooLong" };
+
+/** A key on which the states do not agree, and what each of them has for it; 0: nothing. */
+interface Contest {
+  readonly stateKeyNid: number;
+  readonly eventNids: readonly number[];
+}
+
+/**
+ * The state that several states resolve to.
+ * @see https://spec.matrix.org/v1.19/rooms/v12/#state-resolution
+ */
+export function resolveRoots(tx: RoomTransaction, roots: readonly StateRoot[]): RootResolution {
+  const distinct = [...new Set(roots)];
+  const [base] = distinct;
+  if (base === undefined) return { ok: true, root: null };
+  if (distinct.length === 1) return { ok: true, root: base };
+  if (distinct.length > maxStates) return { ok: false, reason: "tooManyStates" };
+  const contests = contestsOf(tx, distinct);
+  if (contests === null) return { ok: false, reason: "tooManyConflicts" };
+  const agreed = new Map<number, number>();
+  const contested = tx.room.rules().stateResolution === "v1" ? setAside(contests, agreed) : contests;
+  const resolved = resolveContests(tx, base, contested, agreed);
+  return typeof resolved === "string"
+    ? { ok: false, reason: resolved }
+    : { ok: true, root: setEntries(tx.stateNodes, base, resolved) };
+}
+
+/** Null: there are more of them than one resolution may take up. */
+function contestsOf(tx: RoomRead, [base = null, ...others]: readonly StateRoot[]): Contest[] | null {
+  const keys = new Set<number>();
+  for (const other of others) {
+    for (const { stateKeyNid } of differencesOf(tx.stateNodes, base, other)) {
+      keys.add(stateKeyNid);
+      if (keys.size > maxConflictedEvents) return null;
+    }
+  }
+  const roots = [base, ...others];
+  return [...keys].map((stateKeyNid) => ({
+    stateKeyNid,
+    eventNids: roots.map((root) => getEntry(tx.stateNodes, root, stateKeyNid)),
+  }));
+}
+
+/** In room version 1, a key that some states lack is contested only where the others differ. */
+function setAside(contests: readonly Contest[], agreed: Map<number, number>): Contest[] {
+  return contests.filter(({ stateKeyNid, eventNids }) => {
+    const [eventNid, ...others] = new Set(eventNids.filter((nid) => nid !== 0));
+    if (eventNid === undefined || others.length > 0) return true;
+    agreed.set(stateKeyNid, eventNid);
+    return false;
+  });
+}
+
+/** @returns `state_key_nid → event_nid` in which the result differs from the base; or why it was given up. */
+function resolveContests(
+  tx: RoomTransaction,
+  base: StateRoot,
+  contests: readonly Contest[],
+  agreed: ReadonlyMap<number, number>,
+): Map<number, number> | "tooManyConflicts" | "authChainTooLong" {
+  const result = new Map<number, number>(agreed);
+  if (contests.length === 0) return result;
+  const lookup = new EventLookup(tx);
+  const contestedKeys = new Set(contests.map(({ stateKeyNid }) => stateKeyNid));
+  const heldNid = (stateKeyNid: number): number =>
+    contestedKeys.has(stateKeyNid) ? 0 : (agreed.get(stateKeyNid) ?? getEntry(tx.stateNodes, base, stateKeyNid));
+  const conflicted = lookup.load(new Set(contests.flatMap(({ eventNids }) => eventNids.filter((nid) => nid !== 0))));
+  if (conflicted.length > maxConflictedEvents) return "tooManyConflicts";
+  const between = conflictSets(tx, lookup, { contests, conflicted, heldNid });
+  if (between === null) return "authChainTooLong";
+  const resolution = resolveConflicts({
+    ...contextOf(tx, base, lookup),
+    unconflicted: (type, stateKey) => {
+      const stateKeyNid = tx.stateKeys.find(type, stateKey);
+      const nid = stateKeyNid === null ? 0 : heldNid(stateKeyNid);
+      return nid === 0 ? null : lookup.byNid(nid).eventId;
+    },
+    conflicted: new Set(conflicted.map((record) => record.eventId)),
+    ...between,
+  });
+  if (!resolution.ok) return resolution.reason;
+  for (const { stateKeyNid } of contests) result.set(stateKeyNid, 0);
+  setResolved(tx, lookup, resolution.state, result);
+  return result;
+}
+
+function setResolved(
+  tx: RoomTransaction,
+  lookup: EventLookup,
+  state: StateMap<EventId>,
+  result: Map<number, number>,
+): void {
+  for (const [[type, stateKey], eventId] of state.entries()) {
+    const eventNid = lookup.byId(eventId)?.eventNid;
+    // Also of keys that no state has: an event of the auth chains may come in.
+    if (eventNid !== undefined) result.set(tx.stateKeys.intern(type, stateKey), eventNid);
+  }
+}
+
+/** The auth difference and the conflicted subgraph, as event ids; null when a budget is used up. */
+function conflictSets(
+  tx: RoomTransaction,
+  lookup: EventLookup,
+  input: {
+    contests: readonly Contest[];
+    conflicted: readonly EventRecord[];
+    heldNid: (stateKeyNid: number) => number;
+  },
+): { authDifference: Set<EventId>; conflictedSubgraph: Set<EventId> } | null {
+  const { contests, conflicted, heldNid } = input;
+  const { stateResolution } = tx.room.rules();
+  const none = { authDifference: new Set<EventId>(), conflictedSubgraph: new Set<EventId>() };
+  if (stateResolution === "v1") return none;
+  const states = contests[0]?.eventNids.length ?? 0;
+  const sides = Array.from({ length: states }, (_, state) =>
+    contests.map(({ eventNids }) => eventNids[state] ?? 0).filter((nid) => nid !== 0),
+  );
+  const isHeld = (eventNid: number): boolean => {
+    const { type, stateKey } = lookup.byNid(eventNid);
+    const stateKeyNid = stateKey === null ? null : tx.stateKeys.find(type, stateKey);
+    return stateKeyNid !== null && heldNid(stateKeyNid) === eventNid;
+  };
+  const records = sides.map((side) => side.map((nid) => lookup.byNid(nid)));
+  const difference = authDifferenceOf(tx, records, isHeld);
+  const subgraph = stateResolution === "v2.1" ? conflictedSubgraphOf(tx, conflicted) : new Set<number>();
+  if (difference === null || subgraph === null) return null;
+  if (difference.size + subgraph.size > maxConflictedEvents) return null;
+  return { authDifference: lookup.idsOf(difference), conflictedSubgraph: lookup.idsOf(subgraph) };
+}
+
+function contextOf(tx: RoomTransaction, base: StateRoot, lookup: EventLookup): ResolutionContext {
+  const create = findStateAt(tx, base, "m.room.create", "");
+  if (create === null) throw new Error("a state has no create event");
+  return {
+    rules: tx.room.rules(),
+    create: create.event,
+    eventById: (eventId) => lookup.byId(eventId)?.event ?? null,
+    isRejected: (eventId) => lookup.byId(eventId)?.status === "rejected",
+  };
+}
+
+/** Events for the length of one resolution, each read once. */
+class EventLookup {
+  readonly #store: RoomRead;
+  readonly #byNid = new Map<number, EventRecord>();
+  readonly #byId = new Map<EventId, EventRecord | null>();
+
+  constructor(store: RoomRead) {
+    this.#store = store;
+  }
+
+  byNid(eventNid: number): EventRecord {
+    return this.#byNid.get(eventNid) ?? this.#keep(this.#store.events.byNid(eventNid));
+  }
+
+  byId(eventId: EventId): EventRecord | null {
+    const known = this.#byId.get(eventId);
+    if (known !== undefined) return known;
+    const record = this.#store.events.byId(eventId);
+    if (record !== null) return this.#keep(record);
+    this.#byId.set(eventId, null);
+    return null;
+  }
+
+  load(eventNids: ReadonlySet<number>): EventRecord[] {
+    const wanted = [...eventNids].filter((nid) => !this.#byNid.has(nid));
+    for (const record of this.#store.events.byNids(wanted)) this.#keep(record);
+    return [...eventNids].map((nid) => this.byNid(nid));
+  }
+
+  idsOf(eventNids: ReadonlySet<number>): Set<EventId> {
+    return new Set(this.load(eventNids).map((record) => record.eventId));
+  }
+
+  #keep(record: EventRecord): EventRecord {
+    this.#byNid.set(record.eventNid, record);
+    this.#byId.set(record.eventId, record);
+    return record;
+  }
+}
