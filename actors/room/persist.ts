@@ -45,32 +45,32 @@ export interface Placement {
  * Stores an authorized event as the newest of the live room, and brings the current state up to date: the resolution of
  * the states after all ends of the graph.
  *
- * @returns false, and stores nothing, when the current state could not be resolved within its bounds.
+ * @returns false when the current state with one more end of the graph cannot be resolved within its bounds: the event is
+ *   soft-failed, and so does not become one.
  */
 export function persistEvent(room: RoomContext, tx: RoomTransaction, accepted: AcceptedEvent): boolean {
   const { event } = accepted;
   const facts = tx.room.get();
   const placement = placementOf(tx, facts, accepted);
+  const streamPosition = facts.streamPosition + 1;
   const ends = tx.extremities.ends();
   const followed = followedBy(tx, event, new Set(ends.map((end) => end.eventId)));
   const others = ends.filter((end) => !followed.has(end.eventId)).map((end) => end.root);
-  const current = resolveRoots(tx, [placement.after, ...others]);
-  if (!current.ok) return false;
-  const streamPosition = facts.streamPosition + 1;
-  store(tx, accepted, { ...placement, status: "accepted", streamPosition, currentRoot: current.root });
+  const eventNid = Math.max(facts.eventNid, placement.eventNid);
+  const current = storeAndResolve(tx, accepted, { placement, streamPosition, others });
+  if (current === null) {
+    tx.room.setEventNid(eventNid);
+    return false;
+  }
   tx.extremities.replace(placement.eventNid, [...followed]);
   applyRedaction(tx, event, placement);
   applyPendingRedactions(tx, event, placement.eventNid);
   const changes = stateChanges(tx, facts, placement, current.root);
-  const effect = applyCurrentState(room, tx, {
-    facts,
-    changes,
-    cause: { event, eventNid: placement.eventNid },
-    streamPosition,
-  });
+  const cause = { event, eventNid: placement.eventNid };
+  const effect = applyCurrentState(room, tx, { facts, changes, cause, streamPosition });
   tx.room.advance({
     streamPosition,
-    eventNid: Math.max(facts.eventNid, placement.eventNid),
+    eventNid,
     stateRoot: current.root,
     joinedMembers: effect.joinedMembers,
     invitedMembers: effect.invitedMembers,
@@ -79,6 +79,25 @@ export function persistEvent(room: RoomContext, tx: RoomTransaction, accepted: A
   if (effect.isSummary) projectDirectoryLater(room);
   oweWakes(room, { membershipChanges: effect.localMembers });
   return true;
+}
+
+/** Stores the event and resolves the current state with it, which has to find it stored. Null: it cannot be resolved. */
+function storeAndResolve(
+  tx: RoomTransaction,
+  accepted: AcceptedEvent,
+  at: { placement: Placement; streamPosition: number; others: readonly StateRoot[] },
+): { root: StateRoot } | null {
+  const { placement, streamPosition, others } = at;
+  const { after } = placement;
+  if (others.every((root) => root === after)) {
+    store(tx, accepted, { ...placement, status: "accepted", streamPosition, currentRoot: after });
+    return { root: after };
+  }
+  store(tx, accepted, { ...placement, status: "soft_failed", streamPosition: null, currentRoot: null });
+  const resolution = resolveRoots(tx, [after, ...others]);
+  if (!resolution.ok) return null;
+  tx.events.accept(placement.eventNid, { streamPosition, currentRoot: resolution.root });
+  return { root: resolution.root };
 }
 
 /**

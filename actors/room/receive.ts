@@ -237,12 +237,8 @@ function placeInGraph(room: RoomContext, tx: RoomTransaction, placed: Candidate 
   // 6. "Passes authorisation rules based on the current state of the room, otherwise it is soft failed."
   const current = tx.room.get().stateRoot;
   const byCurrent: AuthDecision = current === before ? byState : authorize(event, rules, stateLookupAt(tx, current));
-  if (byCurrent.allowed && persistEvent(room, tx, { ...placed, deviceId: null, txnId: null })) {
-    return { kind: "accepted", eventId };
-  }
-  // Also where the current state with one more end of the graph could not be resolved within its bounds: so it does not
-  // become one.
-  persistUnseen(tx, { event, before, known, status: "soft_failed" });
+  if (!byCurrent.allowed) persistUnseen(tx, { event, before, known, status: "soft_failed" });
+  else if (persistEvent(room, tx, { ...placed, deviceId: null, txnId: null })) return { kind: "accepted", eventId };
   room.log.info("pdu soft-failed", { room_id: room.roomId, event_id: eventId });
   return { kind: "softFailed", eventId };
 }

@@ -217,6 +217,14 @@ export class EventsWriter extends EventsReader {
     );
   }
 
+  /** Takes a soft-failed event into the live room. */
+  accept(eventNid: number, at: { streamPosition: number; currentRoot: StateRoot }): void {
+    this.caches.writes += 1;
+    this.caches.events.delete(eventNid);
+    const query = "UPDATE events SET status = 'accepted', stream_position = ?, current_root = ? WHERE event_nid = ?";
+    this.sql.run(query, at.streamPosition, at.currentRoot, eventNid);
+  }
+
   /** Notes that a redaction applies. The JSON stays: only readers prune. */
   setRedacted(eventNid: number, redactedBy: EventId): void {
     this.sql.run("UPDATE events SET redacted_by = ? WHERE event_nid = ?", redactedBy, eventNid);
