@@ -14,8 +14,9 @@ import type { RoomRead, RoomTransaction } from "./store/index.ts";
 
 /** Entries that one question about auth chains may read. */
 export const maxChainReads = 50_000;
-/** Entries that may be read to find out whether a new link is needless; a needless link does no harm. */
-const maxReductionReads = 200;
+/** How often it is looked whether a new link is needless, and entries that are looked at; a needless link does no harm. */
+const maxReductionLooks = 12;
+const maxReductionEntries = 20;
 /** Entries read from the database at a time. */
 const batchSize = 100;
 
@@ -60,15 +61,27 @@ export function indexAuthChain(
   return position;
 }
 
-/** The positions to which none of the others leads. */
+/** The positions to which none of the others leads, as far as that is found by looking a few times. */
 function withoutReachable(store: RoomRead, positions: readonly ChainPosition[]): ChainPosition[] {
-  const kept: ChainPosition[] = [];
-  for (const [index, position] of positions.entries()) {
-    const others = [...kept, ...positions.slice(index + 1)];
-    const reach = reachOf(store, others, new Budget(maxReductionReads));
-    if (reach === null || (reach.get(position.chain) ?? 0) < position.sequence) kept.push(position);
+  // What each of them leads to, without itself.
+  const reach: Reach = new Map();
+  const queue: ChainPosition[] = [...positions];
+  for (const { chain, sequence } of positions) reach.set(chain, Math.max(reach.get(chain) ?? 0, sequence - 1));
+  const isReached = ({ chain, sequence }: ChainPosition): boolean => (reach.get(chain) ?? 0) >= sequence;
+  let looks = 0;
+  // Grows while it is gone through.
+  for (const { chain, sequence } of queue) {
+    if (positions.filter((position) => !isReached(position)).length <= 1 || looks >= maxReductionLooks) break;
+    looks += 1;
+    for (const { links } of store.authChains.newest(chain, sequence, maxReductionEntries)) {
+      for (const target of links) {
+        if (isReached(target)) continue;
+        reach.set(target.chain, target.sequence);
+        queue.push(target);
+      }
+    }
   }
-  return kept;
+  return positions.filter((position) => !isReached(position));
 }
 
 /** All that the positions have in their auth chains, themselves included; null when the budget is used up. */

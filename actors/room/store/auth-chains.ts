@@ -41,11 +41,20 @@ export class AuthChainsReader {
         through,
         limit,
       )
-      .map((row) => ({
-        eventNid: row.event_nid,
-        position: { chain: row.chain, sequence: row.sequence },
-        links: row.links === null ? [] : parseLinks(row.links),
-      }));
+      .map(entryOf);
+  }
+
+  /** The last events of a chain with sequence ≤ `through`, newest first. */
+  newest(chain: number, through: number, limit: number): ChainEntry[] {
+    return this.sql
+      .all<ChainRow>(
+        `SELECT chain, sequence, event_nid, links FROM event_auth_chains
+         WHERE chain = ? AND sequence <= ? ORDER BY sequence DESC LIMIT ?`,
+        chain,
+        through,
+        limit,
+      )
+      .map(entryOf);
   }
 
   /** Whether no event of its chain comes after a position. */
@@ -93,6 +102,14 @@ export class AuthChainsWriter extends AuthChainsReader {
       );
     }
   }
+}
+
+function entryOf(row: ChainRow): ChainEntry {
+  return {
+    eventNid: row.event_nid,
+    position: { chain: row.chain, sequence: row.sequence },
+    links: row.links === null ? [] : parseLinks(row.links),
+  };
 }
 
 function parseLinks(text: string): ChainPosition[] {
