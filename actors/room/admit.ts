@@ -18,7 +18,7 @@ import type { SigningKey } from "../../shared/rpc/server.ts";
 import type { RoomContext } from "./context.ts";
 import { persistEvent } from "./persist.ts";
 import { resolveRoots } from "./resolve.ts";
-import { findCurrentState, stateLookupAt } from "./state.ts";
+import { findCurrentState, findStateAt, stateLookupAt } from "./state.ts";
 import type { StateRoot } from "./state-tree.ts";
 import type { EventRecord } from "./store/events.ts";
 import type { Extremity } from "./store/extremities.ts";
@@ -26,6 +26,8 @@ import type { RoomTransaction } from "./store/index.ts";
 
 /** Forward extremities that a new event follows, at most; the deepest ones. */
 const maxOwnPrevEvents = 10;
+/** Forward extremities of which these are chosen. */
+const maxConsideredEnds = 100;
 
 /** Only after somebody has crafted a graph to that end; the next events bring its ends together again. */
 const tooComplex = "The room's history forks too much to add to it now";
@@ -57,7 +59,7 @@ export function stateEvent(sender: UserId, type: string, stateKey: string, conte
  */
 export function admitLocalEvent(room: RoomContext, tx: RoomTransaction, key: SigningKey, local: LocalEvent): EventId {
   const rules = tx.room.rules();
-  const extremities = tx.extremities.forward(maxOwnPrevEvents);
+  const extremities = followedByOwn(tx, local.sender);
   const before = stateBeforeOwn(tx, extremities);
   // By the vector rather than the flat table: its nodes are in memory as a rule.
   const state = stateLookupAt(tx, before);
@@ -72,6 +74,21 @@ export function admitLocalEvent(room: RoomContext, tx: RoomTransaction, key: Sig
   const { deviceId, txnId } = local;
   if (!persistEvent(room, tx, { event, before, deviceId, txnId })) throw errors.unknown(tooComplex);
   return event.eventId;
+}
+
+/**
+ * The ends of the graph that a new event follows: the deepest. Where there are too many, first those after which the
+ * sender has the membership of the current state; else the event would not be allowed.
+ */
+function followedByOwn(tx: RoomTransaction, sender: UserId): Extremity[] {
+  const few = tx.extremities.forward(maxOwnPrevEvents + 1);
+  if (few.length <= maxOwnPrevEvents) return few;
+  const member = findCurrentState(tx, "m.room.member", sender);
+  const isOurs = ({ eventNid }: Extremity): boolean =>
+    findStateAt(tx, tx.events.byNid(eventNid).stateRootAfter, "m.room.member", sender)?.eventNid === member?.eventNid;
+  const many = tx.extremities.forward(maxConsideredEnds);
+  const ours = new Set(many.filter(isOurs).slice(0, maxOwnPrevEvents));
+  return [...ours, ...many.filter((end) => !ours.has(end))].slice(0, maxOwnPrevEvents);
 }
 
 /** The current state, unless the event can only follow some of the graph's ends. */
