@@ -10,6 +10,7 @@ import type {
   RoomRpc,
   RoomSyncInput,
   SendEventInput,
+  UpgradeRoomInput,
 } from "../../shared/rpc/room.ts";
 import { Actor, type Env } from "../actor.ts";
 import { type RoomContext, roomContext } from "./context.ts";
@@ -47,6 +48,9 @@ export class RoomActor extends Actor implements RoomRpc {
   }
   forget(requester: UserId) {
     return this.#rpc.forget(requester);
+  }
+  upgradeRoom(input: UpgradeRoomInput) {
+    return this.#rpc.upgradeRoom(input);
   }
   getState(requester: UserId) {
     return this.#rpc.getState(requester);

@@ -17,6 +17,7 @@ import {
   setDirectoryVisibility,
 } from "./settings.ts";
 import { getContext, getEvent, getMessages } from "./timeline.ts";
+import { upgradeRoom } from "./upgrade.ts";
 
 /** The room's RPC methods; refusals become values. */
 export function roomRpc(room: RoomContext): RoomRpc {
@@ -25,6 +26,7 @@ export function roomRpc(room: RoomContext): RoomRpc {
     sendEvent: (input) => reply(() => sendEvent(room, input)),
     changeMembership: (input) => reply(() => changeMembership(room, input)),
     forget: (requester) => reply(() => forget(room, requester)),
+    upgradeRoom: (input) => reply(() => upgradeRoom(room, input)),
     getState: (requester) => reply(() => getState(room, requester)),
     getStateEvent: (requester, type, stateKey) => reply(() => getStateEvent(room, requester, type, stateKey)),
     getEvent: (requester, deviceId, eventId) => reply(() => getEvent(room, requester, deviceId, eventId)),

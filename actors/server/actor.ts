@@ -83,6 +83,9 @@ export class ServerActor extends Actor implements ServerRpc {
   deleteAlias(...args: Args<"deleteAlias">) {
     return this.#rpc.deleteAlias(...args);
   }
+  moveAliases(...args: Args<"moveAliases">) {
+    return this.#rpc.moveAliases(...args);
+  }
   getAliasesOf(...args: Args<"getAliasesOf">) {
     return this.#rpc.getAliasesOf(...args);
   }

@@ -4,7 +4,7 @@ import type { ServerRpc } from "../../shared/rpc/server.ts";
 import { searchPublicRooms } from "../directory/search-rooms.ts";
 import { searchUsers } from "../directory/search-users.ts";
 import { networkOf } from "./address.ts";
-import { createAlias, deleteAlias, getAlias, getAliasesOf } from "./aliases.ts";
+import { createAlias, deleteAlias, getAlias, getAliasesOf, moveAliases } from "./aliases.ts";
 import type { ServerContext } from "./context.ts";
 import { rebuildDirectory } from "./directory.ts";
 import {
@@ -71,6 +71,7 @@ type UiaAndAliases = Pick<
   | "getAlias"
   | "deleteAlias"
   | "getAliasesOf"
+  | "moveAliases"
 >;
 
 function uiaAndAliases(server: ServerContext): UiaAndAliases {
@@ -83,6 +84,7 @@ function uiaAndAliases(server: ServerContext): UiaAndAliases {
     getAlias: (alias) => reply(() => getAlias(server, alias)),
     deleteAlias: (input) => done(() => deleteAlias(server, input)),
     getAliasesOf: (roomId) => reply(() => getAliasesOf(server, roomId)),
+    moveAliases: (input) => reply(() => moveAliases(server, input)),
   };
 }
 

@@ -67,6 +67,14 @@ export interface MembersInput {
   notMembership: string | null;
 }
 
+/** `POST /rooms/{roomId}/upgrade`. */
+export interface UpgradeRoomInput {
+  requester: UserId;
+  newVersion: string;
+  /** Beside the requester; ignored by room versions that have none. */
+  additionalCreators: UserId[];
+}
+
 /** What the gateway asks of a room on behalf of clients. Results named `JsonObject` are the wire's answer. */
 export interface RoomForClients {
   /** Makes the room: create event, creator's join, power levels, preset, initial state, name, topic, invites; one transaction. */
@@ -75,6 +83,8 @@ export interface RoomForClients {
   sendEvent(input: SendEventInput): Promise<Reply<{ eventId: EventId }>>;
   changeMembership(input: ChangeMembershipInput): Promise<Reply<{ eventId: EventId | null }>>;
   forget(requester: UserId): Promise<Reply<null>>;
+  /** Replaces the room by one of another version. @throws M_UNSUPPORTED_ROOM_VERSION, M_FORBIDDEN */
+  upgradeRoom(input: UpgradeRoomInput): Promise<Reply<{ roomId: RoomId }>>;
   /** The whole current state (or as of the requester's leaving), as client events. */
   getState(requester: UserId): Promise<Reply<JsonObject[]>>;
   /** One state event: `event` is the client event. @throws M_NOT_FOUND */

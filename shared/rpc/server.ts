@@ -69,6 +69,8 @@ export interface OwnServer {
   /** @throws M_NOT_FOUND; M_FORBIDDEN unless `requester` made it or `mayManage` */
   deleteAlias(input: { alias: RoomAlias; requester: UserId; mayManage: boolean }): Promise<Reply<null>>;
   getAliasesOf(roomId: RoomId): Promise<Reply<RoomAlias[]>>;
+  /** Points all aliases of a room at the one that replaces it. A repeat moves nothing. @returns those that now point there */
+  moveAliases(input: { from: RoomId; to: RoomId }): Promise<Reply<RoomAlias[]>>;
 
   /** Records that a room lives here, for maintenance that visits every room. */
   noteRoom(roomId: RoomId): Promise<Reply<null>>;

@@ -8,7 +8,6 @@ export interface NotYet {
 }
 
 export const notYet: readonly NotYet[] = [
-  { issue: "room core (#3)", api: "client", operationIds: ["upgradeRoom"] },
   {
     issue: "federation (#4)",
     api: "federation",

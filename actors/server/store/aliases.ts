@@ -33,6 +33,10 @@ export class AliasesWriter extends AliasesReader {
     this.sql.run(query, alias, entry.roomId, entry.creator, now);
   }
 
+  move(from: RoomId, to: RoomId): void {
+    this.sql.run("UPDATE aliases SET room_id = ? WHERE room_id = ?", to, from);
+  }
+
   delete(alias: RoomAlias): void {
     this.sql.run("DELETE FROM aliases WHERE alias = ?", alias);
   }

@@ -200,13 +200,18 @@ class TestWorld implements World {
     };
   }
 
-  #server(): Pick<OwnServer, "getSigningKey" | "noteRoom" | "getAlias"> {
+  #server(): Pick<OwnServer, "getSigningKey" | "noteRoom" | "getAlias" | "moveAliases"> {
     return {
       getSigningKey: () => reply(() => this.#key),
       noteRoom: (roomId) =>
         reply(() => {
           this.noted.add(roomId);
           return null;
+        }),
+      moveAliases: ({ from, to }) =>
+        reply(() => {
+          for (const [alias, roomId] of this.aliases) if (roomId === from) this.aliases.set(alias, to);
+          return [...this.aliases].filter(([, roomId]) => roomId === to).map(([alias]) => alias);
         }),
       getAlias: (alias) =>
         reply(() => {

@@ -29,6 +29,7 @@ import * as registration from "./registration.ts";
 import * as registrationTokens from "./registration-tokens.ts";
 import * as roomSend from "./room-send.ts";
 import * as roomState from "./room-state.ts";
+import * as roomUpgrades from "./room-upgrades.ts";
 import {
   getJoinedMembersByRoom,
   getMembersByRoom,
@@ -83,6 +84,7 @@ export const clientEndpoints: readonly Endpoint[] = [
   ...Object.values(registration),
   ...Object.values(registrationTokens),
   ...Object.values(roomState),
+  ...Object.values(roomUpgrades),
   getOneRoomEvent,
   getRoomStateWithKey,
   getRoomState,
