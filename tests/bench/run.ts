@@ -1,8 +1,9 @@
 /**
  * `npm run bench`: starts the homeserver by its own command, puts it under load over HTTP, prints a Markdown table and
  * writes `bench-results/latest.json`. With `BENCH_HOMESERVER=http://…` it measures that one instead, whose users must be
- * free to register.
+ * free to register. With the argument `core` it measures the room's core alone, without a server.
  */
+import { spawnSync } from "node:child_process";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -78,5 +79,16 @@ async function memoryOf(server: HomeserverProcess | null): Promise<ReturnType<ty
   return memoryOfTree(pid);
 }
 
+/** The room's core needs no server; its heap is bounded to show that it needs no more. */
+function benchCore(): void {
+  const core = join(import.meta.dirname, "core.ts");
+  const { status } = spawnSync(process.execPath, ["--max-old-space-size=100", "--no-warnings", core], {
+    stdio: "inherit",
+    timeout: longestRunMs,
+  });
+  process.exitCode = status ?? 1;
+}
+
 process.once("SIGINT", () => process.exit(130));
-await main();
+if (process.argv[2] === "core") benchCore();
+else await main();
