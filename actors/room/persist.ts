@@ -29,7 +29,7 @@ export interface AcceptedEvent {
   /** The request that made it; null when it was not made here. */
   readonly deviceId: string | null;
   readonly txnId: string | null;
-  /** Its record, where it is here already as an outlier. */
+  /** Its record, where it is here already as an outlier. Absent for events made here: nobody can know those before. */
   readonly known?: EventRecord | null;
 }
 
@@ -64,7 +64,7 @@ export function persistEvent(room: RoomContext, tx: RoomTransaction, accepted: A
   }
   tx.extremities.replace(placement.eventNid, [...followed]);
   applyRedaction(tx, event, placement);
-  applyPendingRedactions(tx, event, placement.eventNid);
+  if (accepted.known !== undefined) applyPendingRedactions(tx, event, placement.eventNid);
   const changes = stateChanges(tx, facts, placement, current.root);
   const cause = { event, eventNid: placement.eventNid };
   const effect = applyCurrentState(room, tx, { facts, changes, cause, streamPosition });
@@ -193,7 +193,7 @@ function store(
   else tx.events.place(record);
   if (at.status === "outlier" || (at.status === "rejected" && at.after === null)) return;
   tx.edges.insert(at.eventNid, event.prevEvents);
-  tx.extremities.removeMissing(event.eventId);
+  if (known !== undefined) tx.extremities.removeMissing(event.eventId);
 }
 
 /** Only events that may be in a state are in the index. */
