@@ -123,6 +123,8 @@ describe("events made to mislead", () => {
     const event = built.make({ sender: bob, type: "m.room.message" });
     const pdu = changed(built, event, { depth: parseExactly("9223372036854775807") });
     expect((await give(room, [pdu])).map((outcome) => outcome.kind)).toEqual(["accepted"]);
+    const depths = room.sql.all<{ depth: number }>("SELECT depth FROM events ORDER BY depth DESC LIMIT 1");
+    expect(depths).toEqual([{ depth: Number.MAX_SAFE_INTEGER }]);
     const { eventId } = await room.rpc.sendEvent(message(local, "after it"));
     const after = room.context.store.events.byId(eventId);
     expect(after?.depth).toBe(Number.MAX_SAFE_INTEGER);

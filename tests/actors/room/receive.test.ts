@@ -99,14 +99,30 @@ describe("checks on receipt of a PDU", () => {
     expect(await kinds(room, [extra, twice])).toEqual(["rejected", "rejected"]);
   });
 
-  it("4. rejects an event that a rejected one authorizes", async () => {
-    const { built, room } = await scene("12", { invite: 50 });
-    const join = built.make({ sender: mallory, type: "m.room.member", stateKey: bob, content: { membership: "ban" } });
-    expect(await kinds(room, [join])).toEqual(["rejected"]);
+  it("4. rejects an event that names none of what would allow it, though the state would", async () => {
+    const { built, room } = await scene();
+    const member = built.lookup("m.room.member", bob)?.eventId;
     const auth = built.authEventsFor({ type: "m.x", sender: bob, stateKey: null, content: {} });
-    const memberOfBob = built.lookup("m.room.member", bob)?.eventId;
-    const byRejected = auth.map((id) => (id === memberOfBob ? join.eventId : id));
-    expect(await kinds(room, [built.make({ sender: bob, type: "m.x", authEvents: byRejected })])).toEqual(["rejected"]);
+    const event = built.make({ sender: bob, type: "m.x", authEvents: auth.filter((id) => id !== member) });
+    expect(await kinds(room, [event])).toEqual(["rejected"]);
+  });
+
+  it("4. rejects an event that a rejected one authorizes", async () => {
+    const { built, room } = await scene();
+    const subject = { type: "m.room.member", sender: bob, stateKey: bob, content: { membership: "join" } };
+    const [whileIn, branch] = [built.authEventsFor(subject), built.fork()];
+    const ban = built.member(alice, "ban", bob);
+    const again = built.make({ ...subject, authEvents: whileIn });
+    expect(await kinds(room, [ban, again])).toEqual(["accepted", "rejected"]);
+    // Where he was still in, only that what he names was rejected speaks against it.
+    const member = branch.lookup("m.room.member", bob)?.eventId;
+    const auth = branch.authEventsFor({ type: "m.x", sender: bob, stateKey: null, content: {} });
+    const authEvents = auth.map((id) => (id === member ? again.eventId : id));
+    const [byRejected, byOther] = [
+      branch.make({ sender: bob, type: "m.x", authEvents }),
+      branch.make({ sender: bob, type: "m.x" }),
+    ];
+    expect(await kinds(room, [byRejected, byOther])).toEqual(["rejected", "softFailed"]);
   });
 
   it("5. rejects an event that the state before it does not allow, whatever it names", async () => {
@@ -354,6 +370,22 @@ describe("redactions", () => {
       expect(room.sql.all("SELECT * FROM pending_redactions")).toEqual([]);
     },
   );
+
+  it("of another server's events need the redact level, also where the target is here", async () => {
+    const { built, room } = await scene("11", { users: { [alice]: 100 } });
+    const foe = user("@carol:elsewhere.example");
+    const target = built.send({ sender: bob, type: "m.room.message" });
+    const join = built.join(foe);
+    const redaction = built.send({ sender: foe, type: "m.room.redaction", redacts: target.eventId });
+    expect(await kinds(room, [target, join, redaction])).toEqual(["accepted", "accepted", "accepted"]);
+    expect(redactedBy(room, target.eventId)).toBeNull();
+    const [first, second] = [1, 2].map(() =>
+      built.send({ sender: alice, type: "m.room.redaction", redacts: target.eventId }),
+    );
+    if (first === undefined || second === undefined) throw new Error("two were made");
+    await give(room, [first, second]);
+    expect(redactedBy(room, target.eventId)).toBe(first.eventId);
+  });
 
   it("are applied once, and of one another without end", async () => {
     const { built, room } = await scene("1", { users: { [alice]: 100 } });
