@@ -62,7 +62,7 @@ describe("createRoom", () => {
   });
 
   it.each([
-    [{ roomVersion: "9" }, "M_UNSUPPORTED_ROOM_VERSION"],
+    [{ roomVersion: "13" }, "M_UNSUPPORTED_ROOM_VERSION"],
     [{ roomVersion: "" }, "M_UNSUPPORTED_ROOM_VERSION"],
     [{ roomVersion: "nonsense" }, "M_UNSUPPORTED_ROOM_VERSION"],
     [{ roomAliasName: "with:colon" }, "M_INVALID_PARAM"],
