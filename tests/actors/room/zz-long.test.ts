@@ -265,14 +265,14 @@ describe("syncRoom against a model", { timeout: 580_000 }, () => {
   it("gives every client exactly what it may see, whatever token it comes with", async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(steps, { minLength: 5, maxLength: 60 }), (script) => play(script, false)),
-      { numRuns: 2000 },
+      { numRuns: 4000 },
     );
   });
 
   it("does so when members are loaded lazily, and gives each sender's member event", async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(steps, { minLength: 5, maxLength: 60 }), (script) => play(script, true)),
-      { numRuns: 1500 },
+      { numRuns: 3000 },
     );
   });
 });
