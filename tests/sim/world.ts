@@ -205,12 +205,15 @@ export class World {
   }
 
   #logOf(host: Host): ActorContext["log"] {
-    const ignore = (): void => undefined;
+    const warn = (message: string, fields: LogFields = {}): void => {
+      this.scheduler.note(`${host.label}: ${message} ${JSON.stringify(fields)}`);
+    };
     const error = (message: string, fields: LogFields = {}): void => {
       const text = JSON.stringify(fields);
+      warn(message, fields);
       if (!isSimulated(text)) this.violations.push(`${host.label} logged an error: ${message} ${text}`);
     };
-    return { info: ignore, warn: ignore, error };
+    return { info: () => undefined, warn, error };
   }
 
   #report(what: string, thrown: unknown): void {
@@ -317,9 +320,11 @@ export class World {
     host.storage.setAlarm(this.faults.strikes("repeatedAlarm") ? this.scheduler.clock.now() + 2_000 : null);
     this.#postAlarm(host);
     // The platform runs an alarm again when its handler did not end.
-    const retry = (): void => {
-      if (host.storage.alarmAt() === null) this.#setAlarm(host, this.scheduler.clock.now() + 2_000);
-    };
+    const retry = (): void =>
+      // In a step of its own: the instance may be dying inside a transaction that will be rolled back.
+      this.scheduler.post(`${host.label} alarm failed`, 0, () => {
+        if (host.storage.alarmAt() === null) this.#setAlarm(host, this.scheduler.clock.now() + 2_000);
+      });
     instance.inbound.add(retry);
     const end = (): void => {
       instance.inbound.delete(retry);
