@@ -81,6 +81,7 @@ async function askRoom(user: UserContext, request: SyncRequest, planned: Planned
       since: planned.since,
       fullState: request.fullState,
       filter: request.filter.roomJson,
+      eventFormat: request.filter.eventFormat,
       useStateAfter: request.useStateAfter,
       ignoredUsers: getIgnoredUsers(user),
       pushRules: getPushRules(user),
