@@ -23,6 +23,8 @@ export interface RoomMemory {
   signingKey: SigningKey | null;
   /** What the last commit owes to others is about to be delivered. */
   isDeliveryDue: boolean;
+  /** When old transactions are looked for next, ms since epoch: looking reads all of them. */
+  trimTs: number;
 }
 
 /** Makes the room's context of what the platform, or the simulator, gives every actor. The schema must be up to date. */
@@ -38,6 +40,7 @@ export function roomContext(base: ActorContext, roomId: RoomId): RoomContext {
       limits: new RateLimiter(base.clock, { isOn: base.config.rateLimits }),
       signingKey: null,
       isDeliveryDue: false,
+      trimTs: 0,
     },
   };
 }

@@ -16,7 +16,6 @@ import { type FaultRates, Faults, isSimulated, SimulatedFault } from "./faults.t
 import { type ActorKind, type HeldRequest, Host, Instance, type KindName } from "./host.ts";
 import type { Random } from "./random.ts";
 import { Scheduler } from "./scheduler.ts";
-import type { ActorStorage } from "./storage.ts";
 
 /** Who makes a call: an instance, which may die while it waits, or somebody outside. */
 interface Caller {
@@ -32,7 +31,8 @@ export interface WorldOptions {
   repeatable: ReadonlySet<string>;
 }
 
-const alarmRetryMs = 30_000;
+/** When the platform first runs an alarm again that has failed. */
+const retryAfterMs = 2_000;
 
 export class World {
   readonly scheduler: Scheduler;
@@ -166,7 +166,8 @@ export class World {
   #alive(host: Host): Instance {
     if (host.instance !== null) return host.instance;
     const instance = new Instance(host, {
-      context: (made, storage) => this.#contextOf(host, made, storage),
+      context: (made) => this.#contextOf(host, made),
+      alarmOf: () => ({ set: (atMs) => this.#setAlarm(host, atMs), clear: () => this.#setAlarm(host, null) }),
       failsCommit: () => this.faults.strikes("failedCommit"),
     });
     // A commit that fails while the actor starts leaves a dead instance behind; whoever calls it hears of that.
@@ -174,7 +175,7 @@ export class World {
     return instance;
   }
 
-  #contextOf(host: Host, instance: Instance, storage: ActorStorage): Omit<ActorContext, "sql"> {
+  #contextOf(host: Host, instance: Instance): Omit<ActorContext, "sql"> {
     const { clock } = this.scheduler;
     const random = this.#options.random.fork(`${host.label}/${this.scheduler.stepCount}`);
     return {
@@ -184,14 +185,7 @@ export class World {
       log: this.#logOf(host),
       config: this.config,
       directory: this.directory.forInstance(instance),
-      alarm: {
-        ensure: (atMs) => {
-          if (instance.alarmAt !== null && instance.alarmAt <= atMs) return;
-          instance.alarmAt = atMs;
-          storage.setAlarm(atMs);
-          this.#postAlarm(host);
-        },
-      },
+      alarm: instance.alarm,
       background: (task) => {
         task().catch((thrown: unknown) => this.#report(`background work of ${host.label}`, thrown));
       },
@@ -310,35 +304,31 @@ export class World {
 
   #fireAlarm(host: Host): void {
     const at = host.storage.alarmAt();
-    if (at === null || at > this.scheduler.clock.now()) return;
+    if (at === null || at > this.scheduler.clock.now() || host.instance?.isServingAlarm === true) return;
     const instance = this.#alive(host);
-    if (!instance.isAlive) {
-      this.#setAlarm(host, this.scheduler.clock.now() + 2_000);
-      return;
-    }
-    instance.alarmAt = null;
-    host.storage.setAlarm(this.faults.strikes("repeatedAlarm") ? this.scheduler.clock.now() + 2_000 : null);
-    this.#postAlarm(host);
-    // The platform runs an alarm again when its handler did not end.
-    const retry = (): void =>
-      // In a step of its own: the instance may be dying inside a transaction that will be rolled back.
-      this.scheduler.post(`${host.label} alarm failed`, 0, () => {
-        if (host.storage.alarmAt() === null) this.#setAlarm(host, this.scheduler.clock.now() + 2_000);
-      });
-    instance.inbound.add(retry);
-    const end = (): void => {
-      instance.inbound.delete(retry);
+    // The platform runs an alarm again when its handler did not end, unless the next one is set already.
+    const again = (): void => {
+      if (host.storage.alarmAt() === null) this.#setAlarm(host, this.scheduler.clock.now() + retryAfterMs);
     };
-    instance.actor.onAlarm().then(end, (thrown: unknown) => {
-      this.#report(`alarm of ${host.label}`, thrown);
-      end();
-      if (!instance.isAlive) return;
-      instance.alarmAt = this.scheduler.clock.now() + alarmRetryMs;
-      this.#setAlarm(host, instance.alarmAt);
-    });
+    host.storage.setAlarm(null);
+    if (!instance.isAlive || this.faults.strikes("repeatedAlarm")) again();
+    if (!instance.isAlive) return;
+    // In a step of its own: the instance may be dying inside a transaction that will be rolled back.
+    const died = (): void => this.scheduler.post(`${host.label} alarm failed`, 0, again);
+    const end = (): void => {
+      instance.isServingAlarm = false;
+      instance.inbound.delete(died);
+      this.#postAlarm(host);
+    };
+    instance.inbound.add(died);
+    instance.isServingAlarm = true;
+    instance.alarm
+      .serve(this.scheduler.clock.now(), () => instance.actor.onAlarm())
+      .catch((thrown: unknown) => this.#report(`alarm of ${host.label}`, thrown))
+      .then(end);
   }
 
-  #setAlarm(host: Host, atMs: number): void {
+  #setAlarm(host: Host, atMs: number | null): void {
     host.storage.setAlarm(atMs);
     this.#postAlarm(host);
   }
