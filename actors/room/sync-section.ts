@@ -103,10 +103,14 @@ export function leftSection(request: SyncRequest, exit: number): RoomSyncResult 
   };
   if (input.since !== null && input.since >= exit && !input.fullState) return nothing;
   const membership = lastJoined(viewer.room, input.userId);
-  const after = input.since ?? oldest;
+  const known = knownTo(request);
+  const since = input.since ?? oldest;
+  // Who has joined and left since may see what happened before, as who has joined and stayed. And whom the last answer
+  // told of an invite, it told of nothing that was before it.
+  const isAnew = known === null && membership !== null && (membership.through > since || sawInvite(request));
+  const after = isAnew ? oldest : since;
   const newest = timelineOf(request, { after, through: exit });
   const timeline = membership === null ? newest : withoutOutdated(request, newest, membership.root);
-  const known = knownTo(request);
   const hasState = membership !== null && (membership.through > after || input.fullState);
   const state = hasState ? stateOf(request, timeline, { known, end: membership.root, heroes: [] }) : [];
   const wasJoined = known !== null && membership !== null && membership.through > after;
@@ -119,6 +123,13 @@ function knownTo({ input, viewer }: SyncRequest): { root: StateRoot; since: numb
   if (input.since === null) return null;
   const root = stateRootAt(viewer.room, input.since);
   return viewer.membershipAt(root) === "join" ? { root, since: input.since } : null;
+}
+
+/** Whether the token's answer has shown the user as invited, or as having knocked. */
+function sawInvite({ input, viewer }: SyncRequest): boolean {
+  if (input.since === null) return false;
+  const membership = viewer.membershipAt(stateRootAt(viewer.room, input.since));
+  return membership === "invite" || membership === "knock";
 }
 
 /** The newest events of a stretch that the user may see and the filter wants. */

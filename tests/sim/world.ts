@@ -16,6 +16,7 @@ import { type FaultRates, Faults, isSimulated, SimulatedFault } from "./faults.t
 import { type ActorKind, type HeldRequest, Host, Instance, type KindName } from "./host.ts";
 import type { Random } from "./random.ts";
 import { Scheduler } from "./scheduler.ts";
+import { transfer } from "./transfer.ts";
 
 /** Who makes a call: an instance, which may die while it waits, or somebody outside. */
 interface Caller {
@@ -27,7 +28,7 @@ export interface WorldOptions {
   random: Random;
   rates: FaultRates;
   kinds: Record<KindName, ActorKind>;
-  /** Methods that promise to be safe to repeat. */
+  /** Methods, as `kind.method`, that promise to be safe to repeat. */
   repeatable: ReadonlySet<string>;
 }
 
@@ -228,7 +229,7 @@ export class World {
   #stub(caller: Caller, kind: KindName, name: string): object {
     const get = (_target: object, method: string | symbol): unknown => {
       if (typeof method !== "string" || method === "then") return undefined;
-      return (...args: unknown[]) => this.#call(caller, this.host(kind, name), { method, args: structuredClone(args) });
+      return (...args: unknown[]) => this.#call(caller, this.host(kind, name), { method, args: args.map(transfer) });
     };
     return new Proxy({}, { get });
   }
@@ -255,7 +256,7 @@ export class World {
         this.#execute(host, call, { succeed: (value) => answer("ok", () => resolve(value)), fail });
       };
       this.#after(label, deliver);
-      if (this.#options.repeatable.has(call.method) && this.faults.strikes("duplicate")) {
+      if (this.#options.repeatable.has(`${host.kindName}.${call.method}`) && this.faults.strikes("duplicate")) {
         this.#after(`${label} (again)`, () =>
           this.#execute(host, call, { succeed: () => undefined, fail: () => undefined }),
         );
@@ -278,7 +279,7 @@ export class World {
       (value) => {
         if (!instance.inbound.delete(caller.fail)) return;
         if (this.faults.strikes("lostReply")) caller.fail(new SimulatedFault("reply lost"));
-        else caller.succeed(structuredClone(value));
+        else caller.succeed(value);
       },
       (thrown: unknown) => {
         this.#report(`${host.label}.${call.method}`, thrown);
@@ -291,7 +292,7 @@ export class World {
     const { rpc } = instance.actor;
     const method: unknown = Reflect.get(rpc, call.method);
     if (typeof method !== "function") throw new Error(`no method ${call.method}`);
-    return Reflect.apply(method, rpc, call.args);
+    return transfer(await Reflect.apply(method, rpc, call.args));
   }
 
   /** Puts the stored alarm into the queue. A step whose alarm has been moved since does nothing. */
