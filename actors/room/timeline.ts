@@ -13,7 +13,7 @@ import { type Access, accessOf, filteredView, RoomViewer, requireAccess } from "
 /** Events in one answer, at most. */
 export const maxEvents = 1_000;
 /** Characters of JSON in one answer, about: 1,000 of the largest events would be more than an actor can answer. */
-const maxLength = 4 * 1_048_576;
+const maxLength = 1_048_576;
 /** Events looked at for one answer, at most: those that are not shown cost work, too. */
 const maxScanned = 3_000;
 /** Events read from the database at a time. */

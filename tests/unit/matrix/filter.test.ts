@@ -138,7 +138,10 @@ describe("selectFields", () => {
   it("costs in proportion to the event, however many fields are named", () => {
     const names = Array.from({ length: 9_000 }, (_, index) => index.toString(36));
     const fields = compileFields([...names, `content.${"a.".repeat(30_000)}`, "type"]);
-    expect(cpuMsOf(() => selectFields(full, fields))).toBeLessThan(5);
+    const selectOften = () => {
+      for (let round = 0; round < 200; round += 1) selectFields(full, fields);
+    };
+    expect(cpuMsOf(selectOften)).toBeLessThan(50);
     expect(selectFields(full, fields)).toEqual({ type: "t", content: {} });
   });
 
