@@ -1,5 +1,6 @@
 import { DurableObject } from "cloudflare:workers";
-import { type Migration, migrate } from "../schema/migrate.ts";
+import { withSchema } from "../schema/lazy.ts";
+import type { Migration } from "../schema/migrate.ts";
 import { systemClock, systemRandom } from "../shared/clock.ts";
 import { type Config, parseConfig } from "../shared/env.ts";
 import { consoleLog, describeError } from "../shared/log.ts";
@@ -21,7 +22,7 @@ export interface Env {
 }
 
 /**
- * What the three actors have in common: a schema brought up to date on construction, a context for the functions that
+ * What the three actors have in common: a schema that is there when it is needed, a context for the functions that
  * do the work, refusals as values, and an alarm that never dies of an exception (the platform drops it after six).
  */
 export abstract class Actor extends DurableObject<Env> {
@@ -39,9 +40,8 @@ export abstract class Actor extends DurableObject<Env> {
       set: (atMs) => void state.storage.setAlarm(atMs),
       clear: () => void state.storage.deleteAlarm(),
     });
-    this.context = contextOf(state, env, this.#alarm);
+    this.context = contextOf(state, env, { alarm: this.#alarm, migrations });
     void state.blockConcurrencyWhile(async () => this.#alarm.know(await state.storage.getAlarm()));
-    migrate(this.context.sql, migrations);
   }
 
   /** Answers an RPC. */
@@ -62,9 +62,13 @@ export abstract class Actor extends DurableObject<Env> {
   }
 }
 
-function contextOf(state: DurableObjectState, env: Env, alarm: KeptAlarm): ActorContext {
+function contextOf(
+  state: DurableObjectState,
+  env: Env,
+  { alarm, migrations }: { alarm: KeptAlarm; migrations: readonly Migration[] },
+): ActorContext {
   const config: Config = parseConfig({ ...env });
-  const sql = durableSql(state.storage);
+  const sql = withSchema(durableSql(state.storage), migrations);
   return {
     sql: { ...sql, transaction: (body) => alarm.restoring(() => sql.transaction(body)) },
     actors: actorsOf({ room: env.ROOM, user: env.USER, server: env.SERVER }),
