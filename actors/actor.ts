@@ -1,11 +1,13 @@
 import { DurableObject } from "cloudflare:workers";
-import { type Migration, migrate } from "../schema/migrate.ts";
+import { withSchema } from "../schema/lazy.ts";
+import type { Migration } from "../schema/migrate.ts";
 import { systemClock, systemRandom } from "../shared/clock.ts";
 import { type Config, parseConfig } from "../shared/env.ts";
 import { consoleLog, describeError } from "../shared/log.ts";
 import { meter } from "../shared/meter.ts";
 import { actorsOf } from "../shared/rpc/actors.ts";
 import { type Reply, reply } from "../shared/rpc/reply.ts";
+import { KeptAlarm } from "./alarm.ts";
 import type { ActorContext } from "./context.ts";
 import { d1Directory } from "./d1-directory.ts";
 import { durableSql } from "./durable-sql.ts";
@@ -19,29 +21,27 @@ export interface Env {
   readonly MEDIA: R2Bucket;
 }
 
-/** How long an alarm whose work failed waits before it tries again. */
-const alarmRetryMs = 30_000;
-
 /**
- * What the three actors have in common: a schema brought up to date on construction, a context for the functions that
+ * What the three actors have in common: a schema that is there when it is needed, a context for the functions that
  * do the work, refusals as values, and an alarm that never dies of an exception (the platform drops it after six).
  */
 export abstract class Actor extends DurableObject<Env> {
   /** The room id, user id or server name that this actor owns. */
   protected readonly name: string;
   protected readonly context: ActorContext;
-  readonly #alarm: KnownAlarm = { atMs: null };
+  readonly #alarm: KeptAlarm;
 
   constructor(state: DurableObjectState, env: Env, migrations: readonly Migration[]) {
     super(state, env);
     if (state.id.name === undefined) throw new Error("an actor is only ever reached by its name");
     this.name = state.id.name;
-    this.context = contextOf(state, env, this.#alarm);
-    // An earlier life may have set it: unknown, it would be replaced by a later one.
-    void state.blockConcurrencyWhile(async () => {
-      this.#alarm.atMs = await state.storage.getAlarm();
+    // Not awaited: what is set inside a transaction is stored with that transaction's writes.
+    this.#alarm = new KeptAlarm({
+      set: (atMs) => void state.storage.setAlarm(atMs),
+      clear: () => void state.storage.deleteAlarm(),
     });
-    migrate(this.context.sql, migrations);
+    this.context = contextOf(state, env, { alarm: this.#alarm, migrations });
+    void state.blockConcurrencyWhile(async () => this.#alarm.know(await state.storage.getAlarm()));
   }
 
   /** Answers an RPC. */
@@ -54,40 +54,30 @@ export abstract class Actor extends DurableObject<Env> {
 
   override async alarm(): Promise<void> {
     meter.alarms += 1;
-    this.#alarm.atMs = null;
     try {
-      await this.onAlarm();
+      await this.#alarm.serve(this.context.clock.now(), () => this.onAlarm());
     } catch (thrown) {
       this.context.log.error("alarm failed", { actor: this.name, error: describeError(thrown) });
-      this.context.alarm.ensure(this.context.clock.now() + alarmRetryMs);
     }
   }
 }
 
-/** When the actor's one alarm will go off, as this instance knows it; null: it is not set. */
-interface KnownAlarm {
-  atMs: number | null;
-}
-
-function contextOf(state: DurableObjectState, env: Env, alarm: KnownAlarm): ActorContext {
+function contextOf(
+  state: DurableObjectState,
+  env: Env,
+  { alarm, migrations }: { alarm: KeptAlarm; migrations: readonly Migration[] },
+): ActorContext {
   const config: Config = parseConfig({ ...env });
-  const sql = durableSql(state.storage);
+  const sql = withSchema(durableSql(state.storage), migrations);
   return {
-    sql: { ...sql, transaction: (body) => withAlarmRestored(alarm, () => sql.transaction(body)) },
+    sql: { ...sql, transaction: (body) => alarm.restoring(() => sql.transaction(body)) },
     actors: actorsOf({ room: env.ROOM, user: env.USER, server: env.SERVER }),
     clock: systemClock,
     random: systemRandom,
     log: consoleLog,
     config,
     directory: d1Directory(env.DB),
-    alarm: {
-      ensure: (atMs) => {
-        if (alarm.atMs !== null && alarm.atMs <= atMs) return;
-        alarm.atMs = atMs;
-        // Not awaited: called inside a transaction, it is stored with that transaction's writes.
-        void state.storage.setAlarm(atMs);
-      },
-    },
+    alarm,
     committed: () => state.storage.sync(),
     background: (task) => {
       state.waitUntil(
@@ -97,15 +87,4 @@ function contextOf(state: DurableObjectState, env: Env, alarm: KnownAlarm): Acto
       );
     },
   };
-}
-
-/** An alarm that was set inside a transaction is rolled back with it. */
-function withAlarmRestored<T>(alarm: KnownAlarm, transaction: () => T): T {
-  const before = alarm.atMs;
-  try {
-    return transaction();
-  } catch (thrown) {
-    alarm.atMs = before;
-    throw thrown;
-  }
 }

@@ -124,6 +124,8 @@ export interface Endpoint {
   readonly path: string;
   readonly aliases: readonly string[];
   readonly auth: AuthScheme;
+  /** Whether a body is read. */
+  readonly takesBody: boolean;
   readonly invoke: (call: Call) => Promise<Answer>;
 }
 
@@ -155,6 +157,7 @@ export function endpoint<
     path,
     aliases,
     auth: scheme,
+    takesBody: definition.body !== undefined,
     invoke: async (call) => {
       const auth = await call.authenticate(scheme, rateLimit);
       const params = parsePathParams<Path>(names, call.params);

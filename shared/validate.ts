@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { errors, type MatrixError } from "./errors.ts";
+import { errors, MatrixError } from "./errors.ts";
 import {
   type DeviceId,
   type EventId,
@@ -13,6 +13,8 @@ import {
   type UserId,
 } from "./ids.ts";
 import { isObject, type JsonObject, type JsonValue } from "./json.ts";
+import { parseJson } from "./json-text.ts";
+import { maxFilterBytes } from "./matrix/filter.ts";
 
 /** A valibot schema for what comes from outside. Unknown keys are ignored, as Matrix asks. */
 export type Schema<T = unknown> = v.GenericSchema<unknown, T>;
@@ -37,18 +39,24 @@ interface Identifiers {
   eventId: EventId;
   roomAlias: RoomAlias;
   deviceId: DeviceId;
+  txnId: string;
 }
 
-/** Longest opaque path parameter and identifier in a body, in UTF-16 units. @see https://spec.matrix.org/v1.19/appendices/#opaque-identifiers */
-const maxOpaqueLength = 255;
+/** Longest opaque path parameter and identifier in a body, in bytes of UTF-8. @see https://spec.matrix.org/v1.19/appendices/#opaque-identifiers */
+const maxOpaqueBytes = 255;
 
 const identifierParsers: { readonly [Name in keyof Identifiers]: (text: string) => Identifiers[Name] | null } = {
   roomId: parseRoomId,
   userId: parseUserId,
   eventId: parseEventId,
   roomAlias: parseRoomAlias,
-  deviceId: (text) => (text.length <= maxOpaqueLength ? trusted.deviceId(text) : null),
+  deviceId: (text) => (isOpaqueId(text) ? trusted.deviceId(text) : null),
+  txnId: (text) => (isOpaqueId(text) ? text : null),
 };
+
+function isOpaqueId(text: string): boolean {
+  return new TextEncoder().encode(text).length <= maxOpaqueBytes;
+}
 
 /**
  * Parses the identifiers among a path's parameters, which are percent-decoded already.
@@ -145,6 +153,11 @@ export const anyObject: v.GenericSchema<unknown, JsonObject> = v.custom<JsonObje
 /** A whole body of one's own choosing, such as an event's content. */
 export const anyBody: v.GenericSchema<unknown, JsonObject> = anyObject;
 
+/** An object inside of a body. Unlike `v.object`, it takes no list for an object that has none of its optional fields. */
+export function objectOf<Entries extends v.ObjectEntries>(entries: Entries) {
+  return v.pipe(v.custom<v.InferInput<v.ObjectSchema<Entries, undefined>>>(isObject), v.object(entries));
+}
+
 /** A non-negative integer of a query; larger ones are cut to `max`. */
 export function queryInteger(max: number) {
   return parsedText("a non-negative integer", (text) => (/^\d{1,15}$/.test(text) ? Math.min(Number(text), max) : null));
@@ -161,13 +174,15 @@ export const queryList = v.pipe(
   v.transform((value) => (typeof value === "string" ? [value] : value)),
 );
 
-/** A JSON object written into a query parameter, such as a filter. */
-export const queryObject = parsedText("a JSON object", (text): JsonObject | null => {
+/** A filter written into a query parameter, as JSON. */
+export const queryFilter = parsedText(`a JSON object of at most ${maxFilterBytes} bytes`, (text): JsonObject | null => {
+  if (new TextEncoder().encode(text).length > maxFilterBytes) return null;
   try {
-    const value: unknown = JSON.parse(text);
+    const value = parseJson(text);
     return isObject(value) ? value : null;
-  } catch {
-    return null;
+  } catch (thrown) {
+    if (thrown instanceof MatrixError) return null;
+    throw thrown;
   }
 });
 
@@ -177,4 +192,4 @@ export function shortText(maxBytes: number) {
 }
 
 /** An opaque identifier that a client chooses, such as a device id. */
-export const opaqueId = v.pipe(v.string(), v.minLength(1), v.maxLength(maxOpaqueLength));
+export const opaqueId = v.pipe(v.string(), v.minLength(1), v.maxBytes(maxOpaqueBytes));

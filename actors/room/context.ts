@@ -25,6 +25,8 @@ export interface RoomMemory {
   isDeliveryDue: boolean;
   /** Upgrades of the room that are under way, by who asked for what. */
   readonly upgrades: Map<string, Promise<{ roomId: RoomId }>>;
+  /** When old transactions are looked for next, ms since epoch: looking reads all of them. */
+  trimTs: number;
 }
 
 /** Makes the room's context of what the platform, or the simulator, gives every actor. The schema must be up to date. */
@@ -41,6 +43,7 @@ export function roomContext(base: ActorContext, roomId: RoomId): RoomContext {
       signingKey: null,
       isDeliveryDue: false,
       upgrades: new Map(),
+      trimTs: 0,
     },
   };
 }

@@ -42,7 +42,9 @@ export async function createRoom(room: RoomContext, input: CreateRoomInput): Pro
   const key = await fetchSigningKey(room);
   const profiles = new Map<UserId, JsonObject>();
   const members = [input.creator, ...invitees];
-  const fetched = await Promise.all(members.map((member) => fetchMemberProfile(room, member)));
+  const fetched = await Promise.all(
+    members.map((member) => fetchMemberProfile(room, member, member === input.creator ? "own" : "invite")),
+  );
   for (const [index, member] of members.entries()) profiles.set(member, fetched[index] ?? {});
   await commit(room, (tx) => {
     if (isMadeAlready(tx, create)) return;

@@ -32,7 +32,7 @@ function sectionFor(room: RoomContext, input: RoomSyncInput): RoomSyncResult {
   if (input.since !== null && input.since >= facts.streamPosition && !input.fullState) return nothing(input.since);
   const request: SyncRequest = {
     input,
-    viewer: new RoomViewer(room, { userId: input.userId, deviceId: input.deviceId }),
+    viewer: new RoomViewer(room, { userId: input.userId, deviceId: input.deviceId, format: input.eventFormat }),
     filter: filterOf(input.filter),
     ignoredUsers: new Set(input.ignoredUsers),
   };

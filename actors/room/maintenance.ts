@@ -31,15 +31,20 @@ export function trimTransactionsLater(room: RoomContext): void {
   room.alarm.ensure(room.clock.now() + transactionLifetimeMs);
 }
 
-/** Drops the transactions that no client repeats any more. */
+/** Drops the transactions that no client repeats any more. Looks for them once in a while only, however often it is called. */
 export function trimTransactions(room: RoomContext): void {
   const now = room.clock.now();
+  if (now < room.memory.trimTs) {
+    room.alarm.ensure(room.memory.trimTs);
+    return;
+  }
   let oldest = room.store.transactions.oldestTs();
   if (oldest !== null && oldest + transactionLifetimeMs <= now) {
     room.store.transaction((tx) => tx.transactions.deleteBefore(now - transactionLifetimeMs + 1));
     oldest = room.store.transactions.oldestTs();
   }
-  if (oldest !== null) room.alarm.ensure(Math.max(oldest + transactionLifetimeMs, now + trimPauseMs));
+  room.memory.trimTs = Math.max((oldest ?? now) + transactionLifetimeMs, now + trimPauseMs);
+  if (oldest !== null) room.alarm.ensure(room.memory.trimTs);
 }
 
 /** Makes sure that the server's register notes the room even if this instance dies. To be called when the room is made. */

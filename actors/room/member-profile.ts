@@ -1,6 +1,7 @@
 import { errors } from "../../shared/errors.ts";
 import { serverNameOf, type UserId } from "../../shared/ids.ts";
 import { type JsonObject, stringField } from "../../shared/json.ts";
+import type { ProfileOccasion } from "../../shared/rpc/user.ts";
 import type { RoomContext } from "./context.ts";
 
 /** Whether a user belongs to this server. */
@@ -17,9 +18,16 @@ export function assertLocalInvitee(room: RoomContext, invitee: UserId): void {
   throw errors.forbidden(`${invitee} cannot be invited: this server does not federate with ${serverNameOf(invitee)}`);
 }
 
-/** `displayname` and `avatar_url` for a member event, as the user has set them; empty for users of other servers. */
-export async function fetchMemberProfile(room: RoomContext, userId: UserId): Promise<JsonObject> {
-  return isLocalUser(room, userId) ? profileFields(await room.actors.user(userId).getMemberProfile()) : {};
+/**
+ * `displayname` and `avatar_url` for a member event, as the user has set them; empty for users of other servers.
+ * @throws MatrixError M_LIMIT_EXCEEDED when the user was invited too often of late.
+ */
+export async function fetchMemberProfile(
+  room: RoomContext,
+  userId: UserId,
+  occasion: ProfileOccasion,
+): Promise<JsonObject> {
+  return isLocalUser(room, userId) ? profileFields(await room.actors.user(userId).getMemberProfile(occasion)) : {};
 }
 
 /** Of a profile, what a member event carries. */

@@ -88,7 +88,9 @@ async function changeMember(room: RoomContext, change: MemberChange): Promise<{ 
   assertReachable(room, change);
   const key = await fetchSigningKey(room);
   const carriesProfile = membership === "join" || membership === "invite" || membership === "knock";
-  const profile = carriesProfile ? await fetchMemberProfile(room, change.target) : {};
+  const profile = carriesProfile
+    ? await fetchMemberProfile(room, change.target, membership === "invite" ? "invite" : "own")
+    : {};
   const content = withFields(withFields(profile, change.content), { membership });
   const canonical = checkCanonical(content);
   if (!canonical.ok) throw errors.badJson(`The event is not canonical JSON: ${canonical.reason}`);
@@ -113,7 +115,12 @@ function assertReachable(room: RoomContext, { action, requester, target }: Membe
     if (action === "join" || action === "knock") throw errors.notFound("No server is known that is in the room");
     throw errors.forbidden(`${requester} is not in the room`);
   }
-  if (action === "invite") assertLocalInvitee(room, target);
+  if (action !== "invite") return;
+  assertLocalInvitee(room, target);
+  // Said before the invitee's limit is counted: a stranger to the room must not use it up.
+  if (room.store.memberships.find(requester)?.membership !== "join") {
+    throw errors.forbidden(`${requester} is not in the room`);
+  }
 }
 
 function admitMember(

@@ -57,7 +57,8 @@ export function joinedSection(request: SyncRequest): RoomSyncResult {
   const facts = room.store.room.get();
   const known = knownTo(request);
   const isNew = known === null;
-  const timeline = timelineOf(request, { after: known?.since ?? oldest, through: facts.streamPosition });
+  const stretch = { after: known?.since ?? oldest, through: facts.streamPosition };
+  const timeline = withoutOutdated(request, timelineOf(request, stretch), facts.stateRoot);
   const members = isNew ? allMembers(request) : memberChanges(request, known.root, facts.stateRoot);
   const needsSummary = isNew || input.fullState || members.hasAny;
   const { summary, heroes } = needsSummary ? syncSummaryOf(room, input.userId) : { summary: null, heroes: [] };
@@ -104,9 +105,14 @@ export function leftSection(request: SyncRequest, exit: number): RoomSyncResult 
   };
   if (input.since !== null && input.since >= exit && !input.fullState) return nothing;
   const membership = lastJoined(viewer.room, input.userId);
-  const after = input.since ?? oldest;
-  const timeline = timelineOf(request, { after, through: exit });
   const known = knownTo(request);
+  const since = input.since ?? oldest;
+  // Who has joined and left since may see what happened before, as who has joined and stayed. And whom the last answer
+  // told of an invite, it told of nothing that was before it.
+  const isAnew = known === null && membership !== null && (membership.through > since || sawInvite(request));
+  const after = isAnew ? oldest : since;
+  const newest = timelineOf(request, { after, through: exit });
+  const timeline = membership === null ? newest : withoutOutdated(request, newest, membership.root);
   const hasState = membership !== null && (membership.through > after || input.fullState);
   const state = hasState ? stateOf(request, timeline, { known, end: membership.root, heroes: [] }) : [];
   const wasJoined = known !== null && membership !== null && membership.through > after;
@@ -119,6 +125,13 @@ function knownTo({ input, viewer }: SyncRequest): { root: StateRoot; since: numb
   if (input.since === null) return null;
   const root = stateRootAt(viewer.room.store, input.since);
   return viewer.membershipAt(root) === "join" ? { root, since: input.since } : null;
+}
+
+/** Whether the token's answer has shown the user as invited, or as having knocked. */
+function sawInvite({ input, viewer }: SyncRequest): boolean {
+  if (input.since === null) return false;
+  const membership = viewer.membershipAt(stateRootAt(viewer.room.store, input.since));
+  return membership === "invite" || membership === "knock";
 }
 
 /** The newest events of a stretch that the user may see and the filter wants. */
@@ -148,6 +161,30 @@ function timelineOf(request: SyncRequest, stretch: Stretch): Timeline {
   // A client that had the room before must not take these for what follows directly on what it has.
   const isGivenAnew = stretch.after === oldest && (input.since ?? 0) > 0;
   return { records, isLimited: hasMore || isGivenAnew, boundary, start };
+}
+
+/**
+ * Cuts a timeline short where it shows a state event that was replaced, at its end, by one that it does not show: the
+ * client would take the older for the newer, whatever `state` says, because it reads the timeline last.
+ */
+function withoutOutdated(request: SyncRequest, timeline: Timeline, end: StateRoot): Timeline {
+  if (request.input.useStateAfter || timeline.start === end) return timeline;
+  const { room } = request.viewer;
+  const shown = new Set(timeline.records.map((record) => record.eventNid));
+  let cut = oldest;
+  for (const { right } of differencesOf(room.store.stateNodes, timeline.start, end)) {
+    if (right === 0 || shown.has(right)) continue;
+    const unseen = room.store.events.byNid(right);
+    const outdated = timeline.records.findLast(
+      (record) => record.type === unseen.type && record.stateKey === unseen.stateKey,
+    );
+    cut = Math.max(cut, outdated?.streamPosition ?? oldest);
+  }
+  if (cut === oldest) return timeline;
+  const records = timeline.records.filter((record) => (record.streamPosition ?? 0) > cut);
+  const [first] = records;
+  const boundary = first === undefined ? cut : (first.streamPosition ?? 0) - 1;
+  return { records, isLimited: true, boundary, start: stateRootAt(room.store, boundary) };
 }
 
 function stateOf(

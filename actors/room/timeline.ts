@@ -12,6 +12,8 @@ import { type Access, accessOf, filteredView, RoomViewer, requireAccess } from "
 
 /** Events in one answer, at most. */
 export const maxEvents = 1_000;
+/** Characters of JSON in one answer, about: 1,000 of the largest events would be more than an actor can answer. */
+const maxLength = 1_048_576;
 /** Events looked at for one answer, at most: those that are not shown cost work, too. */
 const maxScanned = 3_000;
 /** Events read from the database at a time. */
@@ -37,7 +39,7 @@ export interface Scan {
 }
 
 /**
- * Reads a stretch of events until `limit` of them are accepted, or enough were looked at.
+ * Reads a stretch of events until `limit` of them are accepted, these are long enough together, or enough were looked at.
  * @see https://spec.matrix.org/v1.19/client-server-api/#syncing
  */
 export function scanEvents(
@@ -48,7 +50,9 @@ export function scanEvents(
 ): Scan {
   const records: EventRecord[] = [];
   let { after, through } = stretch;
-  for (let scanned = 0; scanned < maxScanned && records.length < wanted.limit; ) {
+  let length = 0;
+  const isFull = (): boolean => records.length >= wanted.limit || length >= maxLength;
+  for (let scanned = 0; scanned < maxScanned && !isFull(); ) {
     const size = Math.min(maxBatch, Math.max(wanted.limit - records.length, 10));
     const { events } = room.store;
     const batch = direction === "b" ? events.backward(through, after, size) : events.forward(after, through, size);
@@ -57,9 +61,12 @@ export function scanEvents(
       if (direction === "b") through = position - 1;
       else after = position;
       scanned += 1;
-      if (wanted.accepts(record) && records.push(record) === wanted.limit) break;
+      if (!wanted.accepts(record)) continue;
+      records.push(record);
+      length += record.jsonLength;
+      if (isFull()) break;
     }
-    if (batch.length < size && records.length < wanted.limit) {
+    if (batch.length < size && !isFull()) {
       return { records, boundary: direction === "b" ? stretch.after : stretch.through, isComplete: true };
     }
   }

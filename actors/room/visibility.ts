@@ -97,6 +97,8 @@ export function filteredView(room: RoomContext, record: EventRecord): FilteredEv
 export interface Viewer {
   readonly userId: UserId;
   readonly deviceId: DeviceId | null;
+  /** `federation`: events are given as PDUs. */
+  readonly format?: "client" | "federation";
 }
 
 /** The room as one user sees it, for the length of one request: look-ups are remembered by state root. */
@@ -182,6 +184,7 @@ export class RoomViewer {
     return toClientEvent(prunedEvent(this.room, record), {
       rules: this.room.store.room.rules(),
       now: this.#now,
+      format: viewer.format ?? "client",
       includeRoomId: options.includeRoomId,
       transactionId: isOwnRequest && record.sender === viewer.userId ? record.txnId : null,
       // "only returned if … the client has permission to see the previous event"

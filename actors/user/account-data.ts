@@ -3,12 +3,17 @@ import { type EventId, parseUserId, type RoomId, type UserId } from "../../share
 import { type JsonObject, objectField } from "../../shared/json.ts";
 import { defaultPushRules } from "../../shared/matrix/push/default-rules.ts";
 import type { UserContext } from "./context.ts";
+import type { UserReader } from "./store/index.ts";
 import { wakeWaiters } from "./waiters.ts";
 
 /** Types that the server manages: they have endpoints of their own. */
 const managedTypes: readonly string[] = ["m.fully_read", "m.push_rules"];
 /** Longest type, in bytes: these are events to clients. */
 const maxTypeBytes = 255;
+/** Largest content of one type, in bytes of its JSON: a row of the database may have 2 MB, and a body is no measure of it. */
+const maxContentBytes = 1_048_576;
+/** All account data of a user: a first `/sync` brings all of it, and what one actor answers may have 32 MiB. */
+const maxTotalBytes = 10_485_760;
 
 /**
  * Account data of one type. Push rules that the user never changed are the default ones.
@@ -26,7 +31,7 @@ export function getAccountData(user: UserContext, roomId: RoomId | null, type: s
 
 /**
  * @param roomId null: the global account data.
- * @throws MatrixError 405 M_BAD_JSON for types that the server manages; M_INVALID_PARAM
+ * @throws MatrixError 405 M_BAD_JSON for types that the server manages; M_INVALID_PARAM; M_TOO_LARGE
  * @see https://spec.matrix.org/v1.19/client-server-api/#put_matrixclientv3useruseridaccount_datatype
  */
 export function setAccountData(user: UserContext, roomId: RoomId | null, type: string, content: JsonObject): void {
@@ -34,7 +39,7 @@ export function setAccountData(user: UserContext, roomId: RoomId | null, type: s
   if (type === "" || new TextEncoder().encode(type).length > maxTypeBytes) {
     throw errors.invalidParam(`The type must have 1 to ${maxTypeBytes} bytes`);
   }
-  store(user, roomId ?? "", type, content);
+  changeAccountData(user, roomId ?? "", type, () => content);
 }
 
 /**
@@ -42,13 +47,40 @@ export function setAccountData(user: UserContext, roomId: RoomId | null, type: s
  * @see https://spec.matrix.org/v1.19/client-server-api/#fully-read-markers
  */
 export function setFullyRead(user: UserContext, roomId: RoomId, eventId: EventId): void {
-  store(user, roomId, "m.fully_read", { event_id: eventId });
+  changeAccountData(user, roomId, "m.fully_read", () => ({ event_id: eventId }));
 }
 
-function store(user: UserContext, roomId: RoomId | "", type: string, content: JsonObject): void {
-  user.store.transaction((tx) => {
+/**
+ * Stores what `change` makes of the account data of one type, in one transaction, and tells the user's clients.
+ *
+ * @param change is given what can be read; null: nothing changes.
+ * @throws MatrixError M_TOO_LARGE
+ */
+export function changeAccountData(
+  user: UserContext,
+  roomId: RoomId | "",
+  type: string,
+  change: (stored: UserReader["accountData"]) => JsonObject | null,
+): void {
+  const bytes = user.store.transaction((tx) => {
+    const content = change(tx.accountData);
+    if (content === null) return null;
+    // `1e20` is five times as long once it is written out: what counts is what will be stored.
+    if (new TextEncoder().encode(JSON.stringify(content)).length > maxContentBytes) {
+      throw errors.tooLarge(`The account data of one type may have at most ${maxContentBytes} bytes`);
+    }
+    const before = tx.accountData.bytesOf(roomId, type);
+    const total = user.memory.accountDataBytes ?? tx.accountData.totalBytes();
     tx.accountData.set({ roomId, type, content, position: tx.streams.next() });
+    const after = total - before + tx.accountData.bytesOf(roomId, type);
+    if (after > maxTotalBytes && after > total) {
+      throw errors.tooLarge(`All account data together may have at most ${maxTotalBytes} bytes`);
+    }
+    return after;
   });
+  if (bytes === null) return;
+  // Remembered only now: what was counted in a transaction that was rolled back would be wrong.
+  user.memory.accountDataBytes = bytes;
   wakeWaiters(user);
 }
 

@@ -27,6 +27,8 @@ export interface UserMemory {
   readonly passwordChecks: Turns;
   /** When tokens were last tidied up, ms since epoch. */
   tokensTrimmedTs: number;
+  /** What all account data takes, counted once for each life of the instance; null: not counted yet. */
+  accountDataBytes: number | null;
   /** What each device's inbox holds, counted once for each life of the instance. */
   readonly inboxSizes: Map<DeviceId, InboxSize>;
   /** Targets to whom outbox messages are being delivered: one at a time, so that they stay in order. */
@@ -54,6 +56,7 @@ export function userContext(base: ActorContext, userId: UserId, waiters: WaiterP
     registrations: new Turns(),
     passwordChecks: new Turns(),
     tokensTrimmedTs: 0,
+    accountDataBytes: null,
     inboxSizes: new Map(),
     deliveringTo: new Set(),
     settling: new Set(),

@@ -1,11 +1,9 @@
 import { errors } from "../../shared/errors.ts";
 import type { JsonObject } from "../../shared/json.ts";
 import { canonicalJson, checkCanonical } from "../../shared/matrix/canonical-json.ts";
-import { parseSyncFilter } from "../../shared/matrix/filter.ts";
+import { maxFilterBytes, parseSyncFilter } from "../../shared/matrix/filter.ts";
 import type { UserContext } from "./context.ts";
 
-/** Largest filter, in bytes. */
-export const maxFilterBytes = 65_536;
 /** Filters that are kept, the newest; clients upload one each time they start. */
 const keptFilters = 1_000;
 

@@ -13,6 +13,8 @@ const repeatAfterMs = 10_000;
 /** Receivers that are delivered to at the same time, at most. */
 const maxParallelTargets = 32;
 const maxTypeBytes = 255;
+/** Messages to one user in one request, in bytes of their JSON: they wait in one row, which may have 2 MB. */
+const maxMessagesBytes = 1_048_576;
 const messageIdBytes = 16;
 
 export interface SendToDevice {
@@ -37,15 +39,19 @@ export function sendToDevice(user: UserContext, input: SendToDevice): void {
   }
   const targets = Object.entries(input.messages).map(([name, messages]) => {
     assertAcceptableContents(messages);
-    return { target: parseTarget(name), messages };
+    const json = JSON.stringify(messages);
+    if (new TextEncoder().encode(json).length > maxMessagesBytes) {
+      throw errors.tooLarge(`The messages to one user may have at most ${maxMessagesBytes} bytes together`);
+    }
+    return { target: parseTarget(name), json };
   });
   const local = targets.filter(({ target }) => serverNameOf(target) === user.config.serverName);
   user.store.transaction((tx) => {
     if (tx.toDevice.isTransactionKnown(deviceId, txnId)) return;
     tx.toDevice.markTransaction(deviceId, txnId, user.clock.now());
-    for (const { target, messages } of local) {
+    for (const { target, json } of local) {
       const messageId = encodeBase64Url(user.random.bytes(messageIdBytes));
-      tx.toDevice.insertOutbox({ target, messageId, type, messages: JSON.stringify(messages) });
+      tx.toDevice.insertOutbox({ target, messageId, type, messages: json });
     }
     user.alarm.ensure(user.clock.now() + (local.length > 0 ? repeatAfterMs : memoryMs));
   });

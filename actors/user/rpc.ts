@@ -91,7 +91,11 @@ function forAccounts(user: UserContext): Accounts {
 function forRooms(user: UserContext): UserForRooms {
   return {
     roomAdvanced: (wake) => reply(() => roomAdvanced(user, wake)),
-    getMemberProfile: () => reply(() => getMemberProfile(user)),
+    getMemberProfile: (occasion) =>
+      reply(() => {
+        if (occasion === "invite") user.memory.limiter.count("rc_invites.per_user");
+        return getMemberProfile(user);
+      }),
     roomForgotten: (roomId) => done(() => roomForgotten(user, roomId)),
     exists: () => reply(() => exists(user)),
   };

@@ -8,6 +8,12 @@ import { define, field, isObject, type JsonObject } from "../json.ts";
 import { compileStarPattern, type Glob, matchesGlob } from "./glob.ts";
 import { parsePropertyPath } from "./property-path.ts";
 
+/** Largest filter, in bytes of its JSON. */
+export const maxFilterBytes = 65_536;
+
+/** Properties to keep of an object, each whole or in part. */
+export type FieldTree = ReadonlyMap<string, FieldTree | "whole">;
+
 /** An EventFilter. Null lists are absent: nothing is left out by them. */
 export interface EventFilter {
   readonly limit: number | null;
@@ -33,8 +39,8 @@ export interface RoomChoice {
 
 /** The whole filter of `/sync`. */
 export interface SyncFilter {
-  /** Property paths to keep of each event; null: all. */
-  readonly eventFields: readonly (readonly string[])[] | null;
+  /** What to keep of each event; null: all. */
+  readonly eventFields: FieldTree | null;
   readonly eventFormat: "client" | "federation";
   readonly presence: EventFilter;
   readonly accountData: EventFilter;
@@ -89,7 +95,7 @@ function readSyncFilter(json: JsonObject): SyncFilter {
   }
   const eventFields = readStrings(json, "event_fields", "event_fields");
   return {
-    eventFields: eventFields === null ? null : eventFields.map(parsePropertyPath),
+    eventFields: eventFields === null ? null : compileFields(eventFields),
     eventFormat,
     presence: readEventFilter(readObject(json, "presence", "presence"), "presence."),
     accountData: readEventFilter(readObject(json, "account_data", "account_data"), "account_data."),
@@ -204,24 +210,46 @@ export function choosesRoom(choice: RoomChoice, roomId: string): boolean {
   return !choice.notRooms.has(roomId) && (choice.rooms === null || choice.rooms.has(roomId));
 }
 
+type FieldNode = Map<string, FieldNode | "whole">;
+
+/**
+ * Compiles `event_fields`, so that each event costs in proportion to its own properties, however many paths there are.
+ * @see https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3useruseridfilter
+ */
+export function compileFields(paths: readonly string[]): FieldTree {
+  const root: FieldNode = new Map();
+  for (const names of paths.map(parsePropertyPath)) addPath(root, names);
+  return root;
+}
+
+function addPath(root: FieldNode, names: readonly string[]): void {
+  let node = root;
+  for (const [index, name] of names.entries()) {
+    const known = node.get(name);
+    // A path to what a shorter one keeps as a whole adds nothing.
+    if (known === "whole") return;
+    if (index === names.length - 1) node.set(name, "whole");
+    else {
+      const next: FieldNode = known ?? new Map();
+      node.set(name, next);
+      node = next;
+    }
+  }
+}
+
 /**
  * Keeps only the chosen properties of an event: `event_fields`.
  *
- * @param fields parsed paths; null keeps all.
+ * @param fields null keeps all.
  * @see https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3useruseridfilter
  */
-export function selectFields(event: JsonObject, fields: SyncFilter["eventFields"]): JsonObject {
-  return fields === null ? event : selectPaths(event, fields);
-}
-
-function selectPaths(object: JsonObject, paths: readonly (readonly string[])[]): JsonObject {
+export function selectFields(event: JsonObject, fields: FieldTree | null): JsonObject {
+  if (fields === null) return event;
   const selected: JsonObject = {};
-  for (const name of new Set(paths.flatMap((path) => path.slice(0, 1)))) {
-    const value = field(object, name);
-    const below = paths.filter((path) => path[0] === name).map((path) => path.slice(1));
-    if (value === undefined) continue;
-    if (below.some((path) => path.length === 0)) define(selected, name, value);
-    else if (isObject(value)) define(selected, name, selectPaths(value, below));
+  for (const [name, value] of Object.entries(event)) {
+    const below = fields.get(name);
+    if (below === "whole") define(selected, name, value);
+    else if (below !== undefined && isObject(value)) define(selected, name, selectFields(value, below));
   }
   return selected;
 }

@@ -126,6 +126,8 @@ export interface RoomSyncInput {
   fullState: boolean;
   /** The `room` part of the client's filter, or null. */
   filter: JsonObject | null;
+  /** `federation`: events as PDUs, as `event_format` of the client's filter may ask. */
+  eventFormat: "client" | "federation";
   /** Whether `state_after` is wanted in place of `state`. */
   useStateAfter: boolean;
   ignoredUsers: UserId[];

@@ -152,12 +152,15 @@ export interface RoomWake {
   membershipPosition: number;
 }
 
+/** For what a room asks for a profile: each invite counts against the invitee's `rc_invites.per_user`. */
+export type ProfileOccasion = "invite" | "own";
+
 /** What rooms tell a user. */
 export interface UserForRooms {
   /** @returns the room position that the user's actor has read for certain: at or past `head`, the wake was needless. */
   roomAdvanced(wake: RoomWake): Promise<Reply<{ knownPosition: number }>>;
-  /** `displayname` and `avatar_url` for a member event; empty for an unknown user. */
-  getMemberProfile(): Promise<Reply<JsonObject>>;
+  /** `displayname` and `avatar_url` for a member event; empty for an unknown user. @throws M_LIMIT_EXCEEDED for an invite */
+  getMemberProfile(occasion: ProfileOccasion): Promise<Reply<JsonObject>>;
   /** The user has forgotten the room: it leaves the user's lists. */
   roomForgotten(roomId: RoomId): Promise<Reply<null>>;
   /** Whether an active account of this name exists. */

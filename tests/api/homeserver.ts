@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect } from "vitest";
 import type { JsonValue } from "../../shared/json.ts";
-import { type Client, clientOf, type Reply, registerUser, type TestUser } from "../support/client.ts";
+import { type Client, clientOf, loginUser, type Reply, registerUser, type TestUser } from "../support/client.ts";
 import { type Homeserver, type HomeserverOptions, startHomeserver } from "../support/homeserver.ts";
 
 /** The homeserver of one test file. */
@@ -10,6 +10,7 @@ export interface TestServer {
   /** Somebody without a session. */
   anybody(): Client;
   user(localpart?: string): Promise<TestUser>;
+  login(localpart: string, password: string): Promise<TestUser>;
 }
 
 /** Starts a homeserver before a file's tests and stops it after them. */
@@ -32,6 +33,7 @@ export function useHomeserver(options: HomeserverOptions = {}): TestServer {
     },
     anybody: () => clientOf(running().baseUrl),
     user: (localpart) => registerUser(running().baseUrl, localpart),
+    login: (localpart, password) => loginUser(running().baseUrl, localpart, password),
   };
 }
 

@@ -98,6 +98,8 @@ describe("forbiddenCode", () => {
     ["shared/errors.ts", 'console.log("oops");'],
     ["workers/gateway/handle.ts", "console.error(thrown);"],
     ["actors/room/persist.ts", 'sql.run("INSERT INTO events (event_id) VALUES (?)", id);'],
+    ["actors/directory/users.ts", 'sql.all("SELECT name FROM users WHERE name LIKE ?", term);'],
+    ["actors/directory/users.ts", "sql.all(`SELECT name FROM users WHERE name glob '*' || ?`, term);"],
     ["actors/room/persist.ts", "sql.run(`insert or ignore into\n events (event_id) values (?)`, id);"],
   ];
   it.each(refused)("refuses in %s: %s", (path, text) => {
@@ -110,6 +112,7 @@ describe("forbiddenCode", () => {
     ["actors/room/send.ts", "const now = room.clock.now(); // not Date.now()"],
     ["actors/room/send.ts", "const event = stub.fetch(id);"],
     ["actors/room/store/events.ts", 'sql.run("INSERT INTO events (event_id) VALUES (?)", id);'],
+    ["actors/directory/users.ts", 'sql.all("SELECT name FROM users WHERE instr(name, ?) > 0", term); // like it'],
     ["actors/room/store/edges.ts", 'sql.run("INSERT INTO events_edges (event_id) VALUES (?)", id);'],
     ["shared/log.ts", "console.log(line);"],
     ["workers/gateway/wait.ts", "setTimeout(done, 1000);"],

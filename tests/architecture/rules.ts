@@ -116,6 +116,11 @@ const bans: readonly Ban[] = [
     appliesTo: (path) => path !== "actors/room/store/events.ts",
     why: "events are stored by one function only",
   },
+  {
+    pattern: /\b(?:LIKE|GLOB|REGEXP)\s+[?'"(|]/i,
+    appliesTo: (path) => isActor(path) || path.startsWith("schema/"),
+    why: "the platform refuses patterns of more than 50 bytes: text is found through an index",
+  },
 ];
 
 /** What code must not do where it stands. */

@@ -80,6 +80,7 @@ export function addState(room: TestRoom, tx: RoomTransaction, input: StateInput)
     redactedBy: null,
     deviceId: null,
     txnId: null,
+    jsonLength: json.length,
     event: storedEvent(eventId, json, rules),
   };
   tx.events.insert({ ...record, json });

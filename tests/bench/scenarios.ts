@@ -114,7 +114,7 @@ async function measureDelivery(bench: Bench): Promise<void> {
     warmUp: 20,
     run: async () => timeToHear([listener], () => sendMessage(alice, pairRoom)),
   });
-  assertHeardOnce(bench, [listener]);
+  assertHeardOnce([listener]);
   listener.stop();
   const listeners = await Promise.all(crowd.map((user) => listen(user)));
   await run(bench, {
@@ -124,7 +124,7 @@ async function measureDelivery(bench: Bench): Promise<void> {
     warmUp: 5,
     run: async () => timeToHear(listeners, () => sendMessage(alice, crowdRoom)),
   });
-  assertHeardOnce(bench, listeners);
+  assertHeardOnce(listeners);
   for (const one of listeners) one.stop();
 }
 
@@ -146,7 +146,7 @@ async function measureSync(bench: Bench): Promise<void> {
     warmUp: 1,
     run: async () => assertRooms(await sync(alice, null), manyRooms + 2),
   });
-  let { nextBatch } = await sync(bob, null);
+  let nextBatch = await catchUp(bob);
   await run(bench, {
     name: "incremental sync, nothing new",
     count: 300,
@@ -175,7 +175,8 @@ async function measureSync(bench: Bench): Promise<void> {
     warmUp: 5,
     run: async () => {
       const page = await readMessages(memberOf(crowd, 0), crowdRoom, null);
-      if (page.eventIds.length !== 100) throw new Error(`a page had ${page.eventIds.length} events`);
+      // The spec lets a page be short; a page that is nearly empty would be no measurement.
+      if (page.eventIds.length < 90) throw new Error(`a page had ${page.eventIds.length} events`);
       return undefined;
     },
   });
@@ -250,13 +251,12 @@ async function timeToHear(listeners: readonly Listener[], act: () => Promise<str
   return Math.max(...times) - startedAt;
 }
 
-function assertHeardOnce(bench: Bench, listeners: readonly Listener[]): void {
+function assertHeardOnce(listeners: readonly Listener[]): void {
   for (const { counts, gaps } of listeners) {
     const repeated = [...counts].filter(([, count]) => count !== 1);
     if (repeated.length > 0) throw new Error(`a client was given ${repeated.length} events more than once`);
     if (gaps() > 0) throw new Error(`a listening client was left ${gaps()} gaps`);
   }
-  void bench;
 }
 
 /**
@@ -281,6 +281,13 @@ export async function countLost(bench: Bench): Promise<{ sent: number; lost: num
     repeated += found.length - distinct.size;
   }
   return { sent, lost, repeated };
+}
+
+/** A token after which there is nothing new; a homeserver may answer an initial sync from a cache. */
+async function catchUp(user: User): Promise<string> {
+  let answer = await sync(user, null);
+  for (let tries = 0; answer.rooms > 0 && tries < 20; tries += 1) answer = await sync(user, answer.nextBatch);
+  return answer.nextBatch;
 }
 
 function assertRooms(answer: { rooms: number }, expected: number): undefined {

@@ -51,7 +51,12 @@ export async function startHomeserverProcess(options: ProcessOptions = {}): Prom
   const port = await findFreePort();
   const dataDir = await mkdtemp(join(tmpdir(), "tessera-e2e-"));
   const server = homeserverProcess(port, dataDir, options.env ?? {});
-  await server.start();
+  try {
+    await server.start();
+  } catch (thrown) {
+    await server.dispose();
+    throw thrown;
+  }
   return server;
 }
 

@@ -52,8 +52,8 @@ export class SimClient {
   readonly accountData = new Map<string, JsonValue>();
   /** Id of a to-device message → how often it was received. */
   readonly toDevice = new Map<string, number>();
-  /** Messages of answers whose token may not have reached the server when the client began anew. */
-  readonly doubtful = new Set<string>();
+  /** Message → how often the client began anew when the token of its answer may not have reached the server. */
+  readonly doubtful = new Map<string, number>();
   token: string | null = null;
   hasRestarted = false;
   isStopped = false;
@@ -172,7 +172,7 @@ export class SimClient {
 
   #restart(): void {
     this.world.scheduler.note(`${this.label} begins anew`);
-    for (const id of this.#newest) this.doubtful.add(id);
+    for (const id of this.#newest) this.doubtful.set(id, (this.doubtful.get(id) ?? 0) + 1);
     this.rooms.clear();
     this.accountData.clear();
     this.token = null;

@@ -1,9 +1,11 @@
 /** One actor: what is stored of it, and the instance that is alive at the moment, if any. */
+import { type AlarmStorage, KeptAlarm } from "../../actors/alarm.ts";
 import type { ActorContext } from "../../actors/context.ts";
 import type { Waiter, WaiterPort } from "../../actors/user/context.ts";
 import { type Migration, migrate } from "../../schema/migrate.ts";
+import type { Sql } from "../../schema/sql.ts";
 import { SimulatedFault } from "./faults.ts";
-import { type ActorStorage, guardedSql, newActorStorage } from "./storage.ts";
+import { guardedSql, newActorStorage } from "./storage.ts";
 
 export type KindName = "room" | "user" | "server";
 
@@ -28,7 +30,8 @@ export interface HeldRequest extends Waiter {
 
 /** What an instance gets from the world around it. */
 export interface Surroundings {
-  context(instance: Instance, storage: ActorStorage): Omit<ActorContext, "sql">;
+  context(instance: Instance): Omit<ActorContext, "sql">;
+  alarmOf(host: Host): AlarmStorage;
   /** Whether this commit fails. */
   failsCommit(): boolean;
 }
@@ -42,12 +45,14 @@ export class Instance {
   /** Calls of its own whose answers it waits for. */
   outbound = 0;
   isAlive = true;
-  /** When the actor's alarm is to go off, as this instance knows it. */
-  alarmAt: number | null;
+  /** Its alarm's handler is running: the platform runs one at a time. */
+  isServingAlarm = false;
+  readonly alarm: KeptAlarm;
 
   constructor(host: Host, surroundings: Surroundings) {
     this.host = host;
-    this.alarmAt = host.storage.alarmAt();
+    this.alarm = new KeptAlarm(surroundings.alarmOf(host));
+    this.alarm.know(host.storage.alarmAt());
     const guarded = guardedSql(host.storage.sql, {
       assertAlive: () => {
         if (!this.isAlive) throw new SimulatedFault(`${host.label} was evicted`);
@@ -58,17 +63,11 @@ export class Instance {
           throw new SimulatedFault(`storage of ${host.label} failed`);
         }
       },
-      // An alarm that was set inside a transaction is rolled back with it.
-      savepoint: () => {
-        const before = this.alarmAt;
-        return () => {
-          this.alarmAt = before;
-        };
-      },
     });
-    migrate(guarded, host.kind.migrations);
+    const sql: Sql = { ...guarded, transaction: (body) => this.alarm.restoring(() => guarded.transaction(body)) };
+    migrate(sql, host.kind.migrations);
     host.isMigrated = true;
-    this.actor = host.kind.start({ sql: guarded, ...surroundings.context(this, host.storage) }, host.name, host);
+    this.actor = host.kind.start({ sql, ...surroundings.context(this) }, host.name, host);
   }
 
   /** Ends this life: memory is gone, nothing of it goes on, callers hear of it. */

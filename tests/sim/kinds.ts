@@ -50,19 +50,20 @@ const server: ActorKind = {
 export const productionKinds: Record<KindName, ActorKind> = { room, user, server };
 
 /**
- * Methods that promise to be safe to repeat, also when the repeat comes late. Not among them: what a person does anew
+ * Methods, as `kind.method`, that promise to be safe to repeat, also when the repeat comes late. Not among them: what a person does anew
  * by asking again (a kick, a new name for the room).
  */
 export const repeatableMethods: ReadonlySet<string> = new Set([
-  "roomAdvanced",
-  "syncRoom",
-  "sync",
-  "getMemberProfile",
-  "depositToDevice",
-  "sendToDevice",
-  "admitRegistration",
-  "noteRoom",
-  "getSigningKey",
-  "getMessages",
-  "updateMemberProfile",
+  "user.roomAdvanced",
+  "user.getMemberProfile",
+  "user.depositToDevice",
+  "user.sendToDevice",
+  "user.sync",
+  "room.createRoom",
+  "room.syncRoom",
+  "room.getMessages",
+  "room.updateMemberProfile",
+  "server.admitRegistration",
+  "server.getSigningKey",
+  "server.noteRoom",
 ]);

@@ -112,7 +112,7 @@ async function changeMembership(person: Person, action: ChangeMembershipInput["a
   const isOwn = action === "join" || action === "leave" || action === "knock";
   const target: UserId = isOwn ? person.userId : person.other();
   const input = { action, requester: person.userId, target, reason: null, thirdPartySigned: null };
-  const roomId = person.room();
+  const roomId = action === "join" || action === "knock" ? person.foreignRoom() : person.room();
   await person.askForEvent(action, roomId, () => person.actors.room(roomId).changeMembership(input));
 }
 

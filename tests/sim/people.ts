@@ -106,8 +106,16 @@ export class Person {
     return `${prefix}-${this.userId.slice(1, 2)}-${this.#counter}`;
   }
 
+  /** A room, most of the time one in which the person is, as far as they know. */
   room(): RoomId {
-    return this.random.pick(this.ledger.rooms);
+    const joined = this.ledger.rooms.filter((roomId) => this.device().rooms.get(roomId)?.place === "join");
+    return this.random.pick(joined.length > 0 && this.random.chance(0.8) ? joined : this.ledger.rooms);
+  }
+
+  /** A room in which the person is not; any room when there is none. */
+  foreignRoom(): RoomId {
+    const foreign = this.ledger.rooms.filter((roomId) => this.device().rooms.get(roomId)?.place !== "join");
+    return this.random.pick(foreign.length > 0 ? foreign : this.ledger.rooms);
   }
 
   other(): UserId {

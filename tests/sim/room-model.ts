@@ -36,6 +36,8 @@ export class RoomModel {
   apply(place: Place, section: JsonObject): void {
     const wasJoined = this.place === "join";
     this.place = place;
+    // Who is out hears nothing more of who types.
+    if (place !== "join") this.typing = [];
     if (place === "invite" || place === "knock") return;
     const timeline = objectField(section, "timeline") ?? {};
     const events = eventsIn(timeline);

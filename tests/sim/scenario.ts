@@ -24,6 +24,7 @@ export interface ScenarioOutcome {
   traceHash: string;
   steps: number;
   operations: number;
+  granted: number;
   events: number;
   trace: readonly string[];
   counts: Ledger["counts"];
@@ -53,11 +54,13 @@ export async function runScenario(options: ScenarioOptions): Promise<ScenarioOut
   const { violations } = world;
   const { traceHash, stepCount, trace } = world.scheduler;
   world.close();
+  const counts = [...run.ledger.counts.values()];
   return {
     violations,
     traceHash,
     steps: stepCount,
-    operations: [...run.ledger.counts.values()].reduce((sum, { asked }) => sum + asked, 0),
+    operations: counts.reduce((sum, { asked }) => sum + asked, 0),
+    granted: counts.reduce((sum, { granted }) => sum + granted, 0),
     events: [...rooms.values()].reduce((sum, room) => sum + room.events.length, 0),
     trace,
     counts: run.ledger.counts,

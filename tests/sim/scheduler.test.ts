@@ -76,7 +76,7 @@ interface Outcome {
 async function runCounter(seed: string, rates: FaultRates): Promise<Outcome> {
   const random = seededRandom(seed);
   const kinds = { room: counterKind, user: counterKind, server: counterKind };
-  const world = new World({ random, rates, kinds, repeatable: new Set(["add", "learn"]) });
+  const world = new World({ random, rates, kinds, repeatable: new Set(["room.add", "room.learn"]) });
   const acknowledged = new Set<string>();
   const call = async (caller: string, id: string): Promise<void> => {
     for (;;) {

@@ -29,8 +29,6 @@ export interface StorageGuard {
   assertAlive(): void;
   /** Called before the outermost transaction commits. @throws to make it fail */
   beforeCommit(): void;
-  /** Called at the start of each transaction. @returns what is to be done when it is rolled back. */
-  savepoint(): () => void;
 }
 
 /** One instance's view of its actor's database. */
@@ -52,16 +50,12 @@ export function guardedSql(sql: Sql, guard: StorageGuard): Sql {
     transaction: (body) => {
       guard.assertAlive();
       depth += 1;
-      const rollBack = guard.savepoint();
       try {
         return sql.transaction(() => {
           const result = body();
           if (depth === 1) guard.beforeCommit();
           return result;
         });
-      } catch (thrown) {
-        rollBack();
-        throw thrown;
       } finally {
         depth -= 1;
       }

@@ -16,7 +16,7 @@ import { type FaultRates, Faults, isSimulated, SimulatedFault } from "./faults.t
 import { type ActorKind, type HeldRequest, Host, Instance, type KindName } from "./host.ts";
 import type { Random } from "./random.ts";
 import { Scheduler } from "./scheduler.ts";
-import type { ActorStorage } from "./storage.ts";
+import { transfer } from "./transfer.ts";
 
 /** Who makes a call: an instance, which may die while it waits, or somebody outside. */
 interface Caller {
@@ -28,11 +28,12 @@ export interface WorldOptions {
   random: Random;
   rates: FaultRates;
   kinds: Record<KindName, ActorKind>;
-  /** Methods that promise to be safe to repeat. */
+  /** Methods, as `kind.method`, that promise to be safe to repeat. */
   repeatable: ReadonlySet<string>;
 }
 
-const alarmRetryMs = 30_000;
+/** When the platform first runs an alarm again that has failed. */
+const retryAfterMs = 2_000;
 
 export class World {
   readonly scheduler: Scheduler;
@@ -166,7 +167,8 @@ export class World {
   #alive(host: Host): Instance {
     if (host.instance !== null) return host.instance;
     const instance = new Instance(host, {
-      context: (made, storage) => this.#contextOf(host, made, storage),
+      context: (made) => this.#contextOf(host, made),
+      alarmOf: () => ({ set: (atMs) => this.#setAlarm(host, atMs), clear: () => this.#setAlarm(host, null) }),
       failsCommit: () => this.faults.strikes("failedCommit"),
     });
     // A commit that fails while the actor starts leaves a dead instance behind; whoever calls it hears of that.
@@ -174,7 +176,7 @@ export class World {
     return instance;
   }
 
-  #contextOf(host: Host, instance: Instance, storage: ActorStorage): Omit<ActorContext, "sql"> {
+  #contextOf(host: Host, instance: Instance): Omit<ActorContext, "sql"> {
     const { clock } = this.scheduler;
     const random = this.#options.random.fork(`${host.label}/${this.scheduler.stepCount}`);
     return {
@@ -184,14 +186,7 @@ export class World {
       log: this.#logOf(host),
       config: this.config,
       directory: this.directory.forInstance(instance),
-      alarm: {
-        ensure: (atMs) => {
-          if (instance.alarmAt !== null && instance.alarmAt <= atMs) return;
-          instance.alarmAt = atMs;
-          storage.setAlarm(atMs);
-          this.#postAlarm(host);
-        },
-      },
+      alarm: instance.alarm,
       background: (task) => {
         task().catch((thrown: unknown) => this.#report(`background work of ${host.label}`, thrown));
       },
@@ -205,12 +200,15 @@ export class World {
   }
 
   #logOf(host: Host): ActorContext["log"] {
-    const ignore = (): void => undefined;
+    const warn = (message: string, fields: LogFields = {}): void => {
+      this.scheduler.note(`${host.label}: ${message} ${JSON.stringify(fields)}`);
+    };
     const error = (message: string, fields: LogFields = {}): void => {
       const text = JSON.stringify(fields);
+      warn(message, fields);
       if (!isSimulated(text)) this.violations.push(`${host.label} logged an error: ${message} ${text}`);
     };
-    return { info: ignore, warn: ignore, error };
+    return { info: () => undefined, warn, error };
   }
 
   #report(what: string, thrown: unknown): void {
@@ -231,7 +229,7 @@ export class World {
   #stub(caller: Caller, kind: KindName, name: string): object {
     const get = (_target: object, method: string | symbol): unknown => {
       if (typeof method !== "string" || method === "then") return undefined;
-      return (...args: unknown[]) => this.#call(caller, this.host(kind, name), { method, args: structuredClone(args) });
+      return (...args: unknown[]) => this.#call(caller, this.host(kind, name), { method, args: args.map(transfer) });
     };
     return new Proxy({}, { get });
   }
@@ -258,7 +256,7 @@ export class World {
         this.#execute(host, call, { succeed: (value) => answer("ok", () => resolve(value)), fail });
       };
       this.#after(label, deliver);
-      if (this.#options.repeatable.has(call.method) && this.faults.strikes("duplicate")) {
+      if (this.#options.repeatable.has(`${host.kindName}.${call.method}`) && this.faults.strikes("duplicate")) {
         this.#after(`${label} (again)`, () =>
           this.#execute(host, call, { succeed: () => undefined, fail: () => undefined }),
         );
@@ -281,7 +279,7 @@ export class World {
       (value) => {
         if (!instance.inbound.delete(caller.fail)) return;
         if (this.faults.strikes("lostReply")) caller.fail(new SimulatedFault("reply lost"));
-        else caller.succeed(structuredClone(value));
+        else caller.succeed(value);
       },
       (thrown: unknown) => {
         this.#report(`${host.label}.${call.method}`, thrown);
@@ -294,7 +292,7 @@ export class World {
     const { rpc } = instance.actor;
     const method: unknown = Reflect.get(rpc, call.method);
     if (typeof method !== "function") throw new Error(`no method ${call.method}`);
-    return Reflect.apply(method, rpc, call.args);
+    return transfer(await Reflect.apply(method, rpc, call.args));
   }
 
   /** Puts the stored alarm into the queue. A step whose alarm has been moved since does nothing. */
@@ -307,33 +305,31 @@ export class World {
 
   #fireAlarm(host: Host): void {
     const at = host.storage.alarmAt();
-    if (at === null || at > this.scheduler.clock.now()) return;
+    if (at === null || at > this.scheduler.clock.now() || host.instance?.isServingAlarm === true) return;
     const instance = this.#alive(host);
-    if (!instance.isAlive) {
-      this.#setAlarm(host, this.scheduler.clock.now() + 2_000);
-      return;
-    }
-    instance.alarmAt = null;
-    host.storage.setAlarm(this.faults.strikes("repeatedAlarm") ? this.scheduler.clock.now() + 2_000 : null);
-    this.#postAlarm(host);
-    // The platform runs an alarm again when its handler did not end.
-    const retry = (): void => {
-      if (host.storage.alarmAt() === null) this.#setAlarm(host, this.scheduler.clock.now() + 2_000);
+    // The platform runs an alarm again when its handler did not end, unless the next one is set already.
+    const again = (): void => {
+      if (host.storage.alarmAt() === null) this.#setAlarm(host, this.scheduler.clock.now() + retryAfterMs);
     };
-    instance.inbound.add(retry);
+    host.storage.setAlarm(null);
+    if (!instance.isAlive || this.faults.strikes("repeatedAlarm")) again();
+    if (!instance.isAlive) return;
+    // In a step of its own: the instance may be dying inside a transaction that will be rolled back.
+    const died = (): void => this.scheduler.post(`${host.label} alarm failed`, 0, again);
     const end = (): void => {
-      instance.inbound.delete(retry);
+      instance.isServingAlarm = false;
+      instance.inbound.delete(died);
+      this.#postAlarm(host);
     };
-    instance.actor.onAlarm().then(end, (thrown: unknown) => {
-      this.#report(`alarm of ${host.label}`, thrown);
-      end();
-      if (!instance.isAlive) return;
-      instance.alarmAt = this.scheduler.clock.now() + alarmRetryMs;
-      this.#setAlarm(host, instance.alarmAt);
-    });
+    instance.inbound.add(died);
+    instance.isServingAlarm = true;
+    instance.alarm
+      .serve(this.scheduler.clock.now(), () => instance.actor.onAlarm())
+      .catch((thrown: unknown) => this.#report(`alarm of ${host.label}`, thrown))
+      .then(end);
   }
 
-  #setAlarm(host: Host, atMs: number): void {
+  #setAlarm(host: Host, atMs: number | null): void {
     host.storage.setAlarm(atMs);
     this.#postAlarm(host);
   }

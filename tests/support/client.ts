@@ -92,14 +92,19 @@ export async function registerUser(baseUrl: string, localpart?: string): Promise
 }
 
 /** One more session of a user. */
-export async function loginAgain(user: TestUser): Promise<TestUser> {
-  const identifier = { type: "m.id.user", user: user.userId };
-  const reply = await clientOf(user.baseUrl).post("v3/login", {
-    type: "m.login.password",
-    identifier,
-    password: user.password,
-  });
-  return { ...sessionOf(user.baseUrl, reply), password: user.password };
+export function loginAgain(user: TestUser, deviceId?: string): Promise<TestUser> {
+  return loginUser(user.baseUrl, user.userId, user.password, deviceId);
+}
+
+/** A session of a user. @param name user id or localpart */
+export async function loginUser(baseUrl: string, name: string, password: string, deviceId?: string): Promise<TestUser> {
+  const identifier = { type: "m.id.user", user: name };
+  const request = { type: "m.login.password", identifier, password };
+  const reply = await clientOf(baseUrl).post(
+    "v3/login",
+    deviceId === undefined ? request : { ...request, device_id: deviceId },
+  );
+  return { ...sessionOf(baseUrl, reply), password };
 }
 
 function sessionOf(baseUrl: string, { status, body, text }: Reply) {

@@ -38,6 +38,7 @@ export function sqlOver(database: DatabaseSync): NodeSql {
     usage.rowsWritten += changes * costOf(database, costs, query);
   };
   const all = <Row extends SqlRow>(query: string, ...bindings: SqlValue[]): Row[] => {
+    assertWithinPlatform(query, bindings);
     const rows: object[] = prepare(query).all(...bindings);
     usage.rowsRead += rows.length;
     if (isWrite(query)) countWrites(query, rows.length);
@@ -56,6 +57,7 @@ export function sqlOver(database: DatabaseSync): NodeSql {
         costs.clear();
         return;
       }
+      assertWithinPlatform(query, bindings);
       countWrites(query, Number(prepare(query).run(...bindings).changes));
     },
     transaction: (body) => {
@@ -76,6 +78,26 @@ export function sqlOver(database: DatabaseSync): NodeSql {
     },
     usage,
   };
+}
+
+/** What the platform takes of one statement. The local runtime takes more, so only here does it show. */
+const maxBindings = 100;
+const maxQueryBytes = 100_000;
+/** Also of a row as a whole; no table has two columns that can be so large. */
+const maxValueBytes = 2_000_000;
+
+/** @throws Error where a Durable Object in production would */
+function assertWithinPlatform(query: string, bindings: readonly SqlValue[]): void {
+  if (bindings.length > maxBindings) throw new Error(`a statement binds at most ${maxBindings} parameters`);
+  if (query.length > maxQueryBytes) throw new Error(`a statement has at most ${maxQueryBytes} bytes`);
+  const isTooLarge = bindings.some((value) =>
+    typeof value === "string" ? Buffer.byteLength(value) > maxValueBytes : bytesOf(value) > maxValueBytes,
+  );
+  if (isTooLarge) throw new Error(`a value has at most ${maxValueBytes} bytes`);
+}
+
+function bytesOf(value: SqlValue): number {
+  return value instanceof Uint8Array ? value.byteLength : 0;
 }
 
 const writes = /^\s*(INSERT|REPLACE|UPDATE|DELETE)\b(?:\s+OR\s+\w+)?(?:\s+INTO|\s+FROM)?\s+"?(\w+)/i;

@@ -1,5 +1,6 @@
 import { errors } from "../../shared/errors.ts";
-import { isObject, type JsonValue, maxJsonDepth } from "../../shared/json.ts";
+import type { JsonValue } from "../../shared/json.ts";
+import { parseJson } from "../../shared/json-text.ts";
 
 /** What a body may be. */
 export interface BodyLimits {
@@ -14,8 +15,8 @@ const maxDiscardedBytes = 8_388_608;
 /**
  * Reads a request's JSON body. Size, encoding and nesting are checked before anything is parsed.
  *
- * @throws MatrixError M_TOO_LARGE; M_NOT_JSON when it is not JSON, not UTF-8 or nested too deeply; M_BAD_JSON for text
- * that no UTF-8 can carry (a lone surrogate)
+ * @throws MatrixError M_TOO_LARGE; M_NOT_JSON when it is not JSON, not UTF-8 or nested too deeply; M_BAD_JSON for a lone
+ *   surrogate, or a number beyond what a double holds
  * @see https://spec.matrix.org/v1.19/client-server-api/#api-standards
  */
 export async function readJsonBody(request: Request, limits: BodyLimits): Promise<JsonValue> {
@@ -25,25 +26,6 @@ export async function readJsonBody(request: Request, limits: BodyLimits): Promis
     throw errors.notJson("The body is empty: a JSON object is needed");
   }
   return parseJson(text);
-}
-
-/** Parses JSON text from outside. @throws MatrixError M_NOT_JSON, M_BAD_JSON */
-export function parseJson(text: string): JsonValue {
-  if (isDeeperThan(text, maxJsonDepth)) throw errors.notJson(`The JSON is nested deeper than ${maxJsonDepth}`);
-  const value = parse(text);
-  // Only an escape can smuggle a surrogate in: the encoding was checked.
-  if (/\\u[dD][89a-fA-F]/.test(text) && !isWellFormed(value)) {
-    throw errors.badJson("The JSON holds text with a lone surrogate");
-  }
-  return value;
-}
-
-function parse(text: string): JsonValue {
-  try {
-    return JSON.parse(text);
-  } catch {
-    throw errors.notJson("The body is not valid JSON");
-  }
 }
 
 async function readBytes(request: Request, maxBytes: number): Promise<Uint8Array> {
@@ -83,36 +65,4 @@ function decodeUtf8(bytes: Uint8Array): string {
   } catch {
     throw errors.notJson("The body is not UTF-8");
   }
-}
-
-/** Whether brackets outside of strings nest deeper than `max`. Runs over the text: a parsed value may be too deep to walk. */
-function isDeeperThan(text: string, max: number): boolean {
-  let depth = 0;
-  let inString = false;
-  for (let index = 0; index < text.length; index += 1) {
-    const code = text.charCodeAt(index);
-    if (inString) {
-      if (code === backslash) index += 1;
-      else if (code === quote) inString = false;
-    } else if (code === quote) inString = true;
-    else if (code === openBrace || code === openBracket) {
-      depth += 1;
-      if (depth > max) return true;
-    } else if (code === closeBrace || code === closeBracket) depth -= 1;
-  }
-  return false;
-}
-
-const quote = 0x22;
-const backslash = 0x5c;
-const openBrace = 0x7b;
-const closeBrace = 0x7d;
-const openBracket = 0x5b;
-const closeBracket = 0x5d;
-
-function isWellFormed(value: JsonValue): boolean {
-  if (typeof value === "string") return value.isWellFormed();
-  if (Array.isArray(value)) return value.every(isWellFormed);
-  if (!isObject(value)) return true;
-  return Object.entries(value).every(([key, entry]) => key.isWellFormed() && isWellFormed(entry));
 }

@@ -38,10 +38,12 @@ export interface EventRecord {
   readonly txnId: string | null;
   /** The event itself; its JSON is parsed when a field is first asked for. */
   readonly event: MatrixEvent;
+  /** Characters of its JSON. */
+  readonly jsonLength: number;
 }
 
 /** An event to be stored. `json` is its PDU as canonical JSON. */
-export type NewEvent = Omit<EventRecord, "redactedBy"> & { readonly json: string };
+export type NewEvent = Omit<EventRecord, "redactedBy" | "jsonLength"> & { readonly json: string };
 
 type EventRow = {
   event_nid: number;
@@ -166,6 +168,7 @@ export class EventsReader {
       deviceId: row.device_id,
       txnId: row.txn_id,
       event: storedEvent(row.event_id, row.json, this.#room.rules()),
+      jsonLength: row.json.length,
     };
   }
 }

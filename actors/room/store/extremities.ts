@@ -22,9 +22,10 @@ export class ExtremitiesReader {
   /** The newest ends of the graph, deepest first. */
   forward(limit: number): Extremity[] {
     const rows = this.sql.all<ExtremityRow>(
-      // CROSS JOIN fixes the order of the loops: for ORDER BY's sake the planner would walk all events otherwise.
+      // CROSS JOIN fixes the order of the loops: for ORDER BY's sake the planner would walk all events otherwise. `+?`:
+      // SQLite prepares a statement anew at each call where the value of a bare `?` may change its plan.
       `SELECT e.event_nid, e.event_id, e.depth FROM event_forward_extremities f CROSS JOIN events e USING (event_nid)
-       ORDER BY e.depth DESC, e.event_nid DESC LIMIT ?`,
+       ORDER BY e.depth DESC, e.event_nid DESC LIMIT +?`,
       limit,
     );
     return rows.map((row) => ({ eventNid: row.event_nid, eventId: row.event_id, depth: row.depth }));

@@ -2,6 +2,9 @@ import type { Sql } from "../../../schema/sql.ts";
 import type { RoomId } from "../../../shared/ids.ts";
 import { type JsonObject, parseStoredObject } from "../../../shared/json.ts";
 
+/** With what surrounds each in an answer. */
+const rowBytes = "octet_length(content) + octet_length(type) + octet_length(room_id) + 64";
+
 /** SQL of the table `account_data`. A room id of `""` stands for the user's global account data. */
 export class AccountDataReader {
   protected readonly sql: Sql;
@@ -14,6 +17,19 @@ export class AccountDataReader {
     const query = "SELECT content FROM account_data WHERE room_id = ? AND type = ?";
     const row = this.sql.one<{ content: string }>(query, roomId, type);
     return row === null ? null : parseStoredObject(row.content);
+  }
+
+  /** What all of it together takes, in bytes. Reads every row. */
+  totalBytes(): number {
+    return (
+      this.sql.one<{ bytes: number }>(`SELECT COALESCE(SUM(${rowBytes}), 0) AS bytes FROM account_data`)?.bytes ?? 0
+    );
+  }
+
+  /** What one type takes, in bytes; 0 when there is none. */
+  bytesOf(roomId: RoomId | "", type: string): number {
+    const query = `SELECT ${rowBytes} AS bytes FROM account_data WHERE room_id = ? AND type = ?`;
+    return this.sql.one<{ bytes: number }>(query, roomId, type)?.bytes ?? 0;
   }
 
   /** What changed after a position of the user's stream, oldest change first, as events without sender. */

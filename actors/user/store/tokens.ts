@@ -58,11 +58,12 @@ export class TokensReader {
 
   findAccess(hash: Uint8Array): AccessGrant | null {
     const row = this.sql.one<GrantRow>(
+      // `+?`: SQLite prepares a join anew at each call where the value of a bare `?` may change its plan.
       `SELECT t.device_id, t.expires_ts, pair.token_hash AS pair_hash, pair.parent_hash, pair.used_ts, pair.spent_ts,
          last_seen_ts, is_admin, is_guest, is_deactivated, is_locked
        FROM access_tokens t JOIN devices d ON d.device_id = t.device_id JOIN account ON account.id = 1
        LEFT JOIN refresh_tokens pair ON pair.token_hash = t.pair_hash
-       WHERE t.token_hash = ?`,
+       WHERE t.token_hash = +?`,
       hash,
     );
     if (row === null) return null;

@@ -1,8 +1,10 @@
-import { errors } from "../../../shared/errors.ts";
-import { field, isObject, type JsonObject, objectField } from "../../../shared/json.ts";
+import { errors, MatrixError } from "../../../shared/errors.ts";
+import { field, isObject, type JsonObject, type JsonValue, objectField } from "../../../shared/json.ts";
+import { parseJson } from "../../../shared/json-text.ts";
 import {
   type EventFilter,
   matchesEventFilter,
+  maxFilterBytes,
   parseSyncFilter,
   type SyncFilter,
   selectFields,
@@ -34,13 +36,21 @@ function filterNamed(user: UserContext, parameter: string): JsonObject {
 }
 
 function parseInline(text: string): JsonObject {
-  try {
-    const parsed: unknown = JSON.parse(text);
-    if (isObject(parsed)) return parsed;
-  } catch {
-    throw errors.invalidParam("filter is not valid JSON");
+  if (new TextEncoder().encode(text).length > maxFilterBytes) {
+    throw errors.invalidParam(`A filter may have at most ${maxFilterBytes} bytes`);
   }
-  throw errors.invalidParam("filter is not a JSON object");
+  const filter = parseFilterJson(text);
+  if (!isObject(filter)) throw errors.invalidParam("filter is not a JSON object");
+  return filter;
+}
+
+function parseFilterJson(text: string): JsonValue {
+  try {
+    return parseJson(text);
+  } catch (thrown) {
+    if (thrown instanceof MatrixError) throw errors.invalidParam(`filter: ${thrown.message}`);
+    throw thrown;
+  }
 }
 
 /** Applies a filter to account data. */

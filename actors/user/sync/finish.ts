@@ -7,6 +7,7 @@ import { wakeCountOf } from "../rooms.ts";
 import type { UserWriter } from "../store/index.ts";
 import type { RoomRead } from "../store/rooms.ts";
 import { readInbox } from "../to-device.ts";
+import { wakeWaiters } from "../waiters.ts";
 import { globalAccountData, roomAccountData } from "./account-data.ts";
 import { selectSectionFields } from "./filter.ts";
 import type { PlannedRoom, SyncRequest } from "./rooms.ts";
@@ -26,8 +27,8 @@ const trimEvery = 256;
 
 /** Puts the answer together and records, in the same transaction, what its token has read. */
 export function finishSync(user: UserContext, request: SyncRequest, gathered: Gathered): SyncResult {
-  return user.store.transaction((tx) => {
-    const position = recordReads(user, tx, gathered);
+  const { result, isAhead } = user.store.transaction((tx) => {
+    const { position, isAhead } = recordReads(user, tx, gathered);
     const rooms = roomSections(user, request, gathered);
     const accountData = globalAccountData(user, request.since?.position ?? null, request.filter);
     const inbox = readInbox(user, request.deviceId, request.since?.toDevicePosition ?? 0, maxToDevice);
@@ -38,24 +39,36 @@ export function finishSync(user: UserContext, request: SyncRequest, gathered: Ga
     if (accountData.length > 0) response.account_data = { events: accountData };
     if (inbox.events.length > 0) response.to_device = { events: inbox.events };
     const isEmpty = Object.keys(rooms).length + accountData.length + inbox.events.length === 0;
-    return { response, nextBatch, isEmpty };
+    return { result: { response, nextBatch, isEmpty }, isAhead };
   });
+  // What a room told this device before it woke the user is news to the others, and the wake will find the user knowing.
+  if (isAhead) wakeWaiters(user);
+  return result;
+}
+
+interface RecordedReads {
+  /** Position of the new token. */
+  position: number;
+  /** Whether a room was read beyond what its wakes have spoken of. */
+  isAhead: boolean;
 }
 
 /**
  * Records how far the rooms were read, and finds the position of the new token: the stream's head when that already
  * stands for exactly these reads, else a new one. Only what differs is written.
  */
-function recordReads(user: UserContext, tx: UserWriter, gathered: Gathered): number {
+function recordReads(user: UserContext, tx: UserWriter, gathered: Gathered): RecordedReads {
   const reads = new Map<number, number | null>();
   for (const planned of gathered.plan) reads.set(planned.room.roomNid, readPositionOf(planned, gathered.answers));
   const plan = new Map(gathered.plan.map((planned) => [planned.room.roomNid, planned]));
   const changed: { roomNid: number; roomPosition: number }[] = [];
   let isOvertaken = false;
+  let isAhead = false;
   for (const room of tx.rooms.readsAt(Number.MAX_SAFE_INTEGER)) {
     const planned = plan.get(room.roomNid);
     const headKnown = knownAfter(user, room, planned, gathered.answers.get(room.roomNid));
     if (headKnown > room.headKnown) tx.rooms.setHeadKnown(room.roomNid, headKnown);
+    if (headKnown > Math.max(room.headKnown, room.headHint)) isAhead = true;
     const roomPosition = reads.get(room.roomNid) ?? null;
     if (planned?.isWanted !== false && (roomPosition ?? 0) < headKnown) isOvertaken = true;
     if (roomPosition !== room.readPosition) changed.push({ roomNid: room.roomNid, roomPosition: roomPosition ?? 0 });
@@ -65,7 +78,7 @@ function recordReads(user: UserContext, tx: UserWriter, gathered: Gathered): num
   if (changed.length > 0 && tokenPosition % trimEvery === 0) tx.rooms.trimReads(tokenPosition - keptTokens);
   // Another answer has read further meanwhile: the stream moves past this token, so that its holder asks again.
   if (isOvertaken) tx.streams.next();
-  return tokenPosition;
+  return { position: tokenPosition, isAhead };
 }
 
 /** Up to where answers have read a room for certain, this one included. */

@@ -30,6 +30,11 @@ export interface PlannedRoom {
 
 /** Rooms that are asked at the same time, at most. */
 const maxParallelRooms = 50;
+/**
+ * Characters of JSON of all rooms in one answer, about. At two bytes each, with all account data and a page of messages to
+ * the device, that is less than the 32 MiB that one actor may answer another.
+ */
+const maxLength = 6 * 1_048_576;
 
 /** Decides, for every room of the user, whether it must be asked. */
 export function planRooms(user: UserContext, request: SyncRequest): PlannedRoom[] {
@@ -53,7 +58,10 @@ function isShown(room: RoomRead, request: SyncRequest): boolean {
   return !hasLeft || request.since !== null || request.filter.room.includeLeave;
 }
 
-/** Asks the planned rooms. A room that fails is left out, and asked again next time: one bad room never breaks sync. */
+/**
+ * Asks the planned rooms. A room that fails is left out, and asked again next time: one bad room never breaks sync. So are
+ * those that would make the answer longer than an actor can give; there is always room for one.
+ */
 export async function askRooms(
   user: UserContext,
   request: SyncRequest,
@@ -61,13 +69,18 @@ export async function askRooms(
 ): Promise<Map<number, RoomSyncResult>> {
   const asked = plan.filter((planned) => planned.isAsked);
   const answers = new Map<number, RoomSyncResult>();
-  for (let start = 0; start < asked.length; start += maxParallelRooms) {
-    await Promise.all(
-      asked.slice(start, start + maxParallelRooms).map(async (planned) => {
-        const answer = await askRoom(user, request, planned);
-        if (answer !== null) answers.set(planned.room.roomNid, answer);
-      }),
-    );
+  let length = 0;
+  for (let start = 0; start < asked.length && length < maxLength; start += maxParallelRooms) {
+    const batch = asked.slice(start, start + maxParallelRooms);
+    const given = await Promise.all(batch.map((planned) => askRoom(user, request, planned)));
+    for (const [index, { room }] of batch.entries()) {
+      const answer = given[index] ?? null;
+      if (answer === null) continue;
+      const added = JSON.stringify(answer.section).length;
+      if (length > 0 && length + added > maxLength) continue;
+      length += added;
+      answers.set(room.roomNid, answer);
+    }
   }
   return answers;
 }
@@ -81,6 +94,7 @@ async function askRoom(user: UserContext, request: SyncRequest, planned: Planned
       since: planned.since,
       fullState: request.fullState,
       filter: request.filter.roomJson,
+      eventFormat: request.filter.eventFormat,
       useStateAfter: request.useStateAfter,
       ignoredUsers: getIgnoredUsers(user),
       pushRules: getPushRules(user),

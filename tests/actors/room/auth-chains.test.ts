@@ -49,6 +49,7 @@ function insert(tx: RoomTransaction, eventNid: number, named: readonly EventReco
     redactedBy: null,
     deviceId: null,
     txnId: null,
+    jsonLength: 2,
     event: eventWithId(eventId, {}, rulesOf("11")),
   };
   tx.events.insert({ ...record, json: "{}" });

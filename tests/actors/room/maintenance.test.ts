@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { onRoomAlarm } from "../../../actors/room/maintenance.ts";
 import { trusted } from "../../../shared/ids.ts";
-import { bob, createWorld, membership, message, serverName } from "./world.ts";
+import { alice, bob, createWorld, membership, message, serverName } from "./world.ts";
 
 describe("onRoomAlarm", () => {
   it("does nothing for a room that does not exist", async () => {
@@ -23,6 +23,21 @@ describe("onRoomAlarm", () => {
     world.noted.clear();
     await onRoomAlarm(room.context);
     expect(world.noted.size).toBe(0);
+  });
+
+  it("looks for old transactions once in a while only, because that reads all of them", async () => {
+    const world = createWorld();
+    const room = await world.create({ preset: "public_chat" });
+    for (let txn = 0; txn < 50; txn += 1) await room.rpc.sendEvent(message(alice, "hi", `t${txn}`));
+    await world.settle();
+    await onRoomAlarm(room.context);
+    const stored = () => room.sql.all("SELECT txn_id FROM transactions").length;
+    room.sql.run("UPDATE transactions SET created_ts = 0");
+    await onRoomAlarm(room.context);
+    expect(stored()).toBe(50);
+    world.clock.advance(25 * 60 * 60 * 1000);
+    await onRoomAlarm(room.context);
+    expect(stored()).toBe(0);
   });
 
   it("does the rest when one piece of work fails, and asks to be called again", async () => {

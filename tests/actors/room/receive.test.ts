@@ -322,6 +322,7 @@ function syncInput(userId: typeof local, since: number | null) {
     since,
     fullState: false,
     filter: null,
+    eventFormat: "client" as const,
     useStateAfter: false,
     ignoredUsers: [],
     pushRules: {},

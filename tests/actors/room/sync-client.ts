@@ -13,6 +13,7 @@ export function syncInput(userId: UserId, since: number | null, changes: Partial
     since,
     fullState: false,
     filter: null,
+    eventFormat: "client",
     useStateAfter: false,
     ignoredUsers: [],
     pushRules: { global: defaultPushRules(userId) },

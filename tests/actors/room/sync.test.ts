@@ -155,6 +155,23 @@ describe("syncRoom of a joined user", () => {
     expect(at(answer.section, "timeline", "limited")).toBe(false);
   });
 
+  it("shows no state event that was replaced by one which it does not show", async () => {
+    const { room } = await publicRoom();
+    await room.rpc.sendEvent(state(alice, "m.room.power_levels", { events: { "m.room.topic": 0 } }));
+    const { readPosition } = await sync(room, alice, null);
+    await say(room, alice, "one");
+    await room.rpc.sendEvent(state(alice, "m.room.topic", { topic: "shown" }));
+    await say(room, alice, "two");
+    await room.rpc.sendEvent(state(bob, "m.room.topic", { topic: "hidden" }));
+    const filter = { timeline: { not_senders: [bob] } };
+    const answer = await sync(room, alice, readPosition, { filter });
+    expect(bodiesOf(timelineOf(answer))).toEqual(["two"]);
+    expect(at(answer.section, "timeline")).toMatchObject({ limited: true, prev_batch: `p${readPosition + 2}` });
+    expect(stateOf(answer).map((event) => at(event.content, "topic"))).toEqual(["hidden"]);
+    const after = await sync(room, alice, readPosition, { filter, useStateAfter: true });
+    expect(bodiesOf(timelineOf(after))).toEqual(["one", "m.room.topic|", "two"]);
+  });
+
   it("gives the whole state with `full_state`, and a timeline since the token", async () => {
     const { room } = await publicRoom();
     const { readPosition } = await sync(room, bob, null);

@@ -152,7 +152,13 @@ describe("client events", () => {
       await room.rpc.getStateEvent(bob, "m.room.name", ""),
     ];
     for (const userId of [bob, carol]) {
-      const input = { deviceId: device(userId), fullState: true, filter: null, useStateAfter: false };
+      const input = {
+        deviceId: device(userId),
+        fullState: true,
+        filter: null,
+        eventFormat: "client" as const,
+        useStateAfter: false,
+      };
       const rest = { since: null, ignoredUsers: [], pushRules: {} };
       answers.push(await room.rpc.syncRoom({ userId, ...input, ...rest }));
     }

@@ -40,7 +40,7 @@ describe("setProfileField", () => {
     await rpc.setProfileField("displayname", "alice");
     await world.settled();
     expect(world.rooms.profiles).toEqual([]);
-    await expect(rpc.getMemberProfile()).resolves.toEqual({ displayname: "alice" });
+    await expect(rpc.getMemberProfile("own")).resolves.toEqual({ displayname: "alice" });
     await rpc.deleteProfileField("org.example.pet");
     await expect(rpc.getProfile()).resolves.toEqual({ displayname: "alice", "m.tz": "Europe/Berlin" });
   });
@@ -113,6 +113,6 @@ describe("setProfileField", () => {
     const world = new World();
     expect(await errcodeOf(world.user(alice).rpc.setProfileField("displayname", "x"))).toBe("M_NOT_FOUND");
     expect(await errcodeOf(world.user(alice).rpc.getProfile())).toBe("M_NOT_FOUND");
-    await expect(world.user(alice).rpc.getMemberProfile()).resolves.toEqual({});
+    await expect(world.user(alice).rpc.getMemberProfile("own")).resolves.toEqual({});
   });
 });

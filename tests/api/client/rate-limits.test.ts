@@ -63,4 +63,17 @@ describe("rate limits", () => {
     }
     expect(replies).toContain(429);
   });
+
+  it("hold back who invites one person too often, and a stranger's tries do not count", async () => {
+    const [dave, carol, eve] = [await server.user("dave"), await server.user("carol"), await server.user("eve")];
+    const rooms: string[] = [];
+    for (let index = 0; index < 7; index += 1) rooms.push(await roomOf(dave));
+    const invite = (user: typeof dave, roomId: string) =>
+      user.post(path`v3/rooms/${roomId}/invite`, { user_id: carol.userId });
+    for (const roomId of rooms) expectError(await invite(eve, roomId), 403, "M_FORBIDDEN");
+    const replies: Reply[] = [];
+    for (const roomId of rooms) replies.push(await invite(dave, roomId));
+    expect(replies.slice(0, 5).map(({ status }) => status)).toEqual([200, 200, 200, 200, 200]);
+    expectLimited(replies[6] ?? (await invite(dave, rooms[0] ?? "")));
+  });
 });

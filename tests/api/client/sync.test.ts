@@ -109,6 +109,25 @@ describe("sync", () => {
     expect(Object(after.body.rooms).join[roomId]).not.toHaveProperty("state");
   });
 
+  it("gives only the fields of events that the filter names, and PDUs where it asks for them", async () => {
+    const user = await server.user("fay");
+    const roomId = await roomOf(user);
+    await say(user, roomId, "hello");
+    const timeline = async (filter: object) => {
+      const { body } = await user.get(`v3/sync?filter=${encodeURIComponent(JSON.stringify(filter))}`);
+      const { events } = Object(body.rooms).join[roomId].timeline;
+      return events.at(-1);
+    };
+    expect(await timeline({ event_fields: ["content.body", "sender"] })).toEqual({
+      content: { body: "hello" },
+      sender: user.userId,
+    });
+    const pdu = await timeline({ event_format: "federation" });
+    expect(pdu).toMatchObject({ room_id: roomId, hashes: { sha256: expect.any(String) } });
+    expect(pdu.prev_events).toHaveLength(1);
+    expect(await timeline({})).not.toHaveProperty("hashes");
+  });
+
   it("refuses tokens, filters and parameters that are none", async () => {
     const jon = await server.user("jon");
     for (const query of [

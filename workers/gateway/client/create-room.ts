@@ -2,7 +2,7 @@ import * as v from "valibot";
 import { endpoint } from "../../../shared/endpoint.ts";
 import { errors } from "../../../shared/errors.ts";
 import type { CreateRoomRequest } from "../../../shared/rpc/user.ts";
-import { anyObject, userId } from "../../../shared/validate.ts";
+import { anyObject, objectOf, userId } from "../../../shared/validate.ts";
 
 /** Lists that one request may carry. Each entry is an event, made in one transaction. */
 const maxInvites = 1000;
@@ -19,7 +19,7 @@ const createRoomBody = v.object({
   creation_content: v.nullish(anyObject),
   initial_state: v.nullish(
     v.pipe(
-      v.array(v.object({ type: v.string(), state_key: v.optional(v.string(), ""), content: anyObject })),
+      v.array(objectOf({ type: v.string(), state_key: v.optional(v.string(), ""), content: anyObject })),
       v.maxLength(maxInitialState),
     ),
   ),

@@ -1,6 +1,6 @@
 import * as v from "valibot";
 import { endpoint } from "../../../shared/endpoint.ts";
-import { queryInteger, queryObject } from "../../../shared/validate.ts";
+import { queryFilter, queryInteger } from "../../../shared/validate.ts";
 
 const defaultLimit = 10;
 const maxLimit = 1000;
@@ -13,7 +13,7 @@ export const getEventContext = endpoint(
     path: "/_matrix/client/v3/rooms/:roomId/context/:eventId",
     aliases: ["/_matrix/client/r0/rooms/:roomId/context/:eventId"],
     auth: "accessToken",
-    query: v.object({ limit: v.optional(queryInteger(maxLimit)), filter: v.optional(queryObject) }),
+    query: v.object({ limit: v.optional(queryInteger(maxLimit)), filter: v.optional(queryFilter) }),
   },
   ({ params, auth, query, actors }) =>
     actors.room(params.roomId).getContext({

@@ -1,9 +1,7 @@
 import { endpoint } from "../../../shared/endpoint.ts";
+import { maxFilterBytes } from "../../../shared/matrix/filter.ts";
 import { anyBody } from "../../../shared/validate.ts";
 import { assertIsRequester } from "./requester.ts";
-
-/** Largest filter, in bytes. */
-const maxFilterBytes = 65_536;
 
 /** `POST /_matrix/client/v3/user/{userId}/filter` — https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3useruseridfilter */
 export const defineFilter = endpoint(

@@ -1,7 +1,7 @@
 import * as v from "valibot";
 import { endpoint, type Services } from "../../../shared/endpoint.ts";
 import { errors } from "../../../shared/errors.ts";
-import { queryInteger } from "../../../shared/validate.ts";
+import { objectOf, queryInteger } from "../../../shared/validate.ts";
 
 const visibilityPath = "/_matrix/client/v3/directory/list/room/:roomId";
 const visibilityAliases = ["/_matrix/client/r0/directory/list/room/:roomId"];
@@ -68,7 +68,7 @@ const searchBody = v.object({
   limit: v.nullish(v.pipe(v.number(), v.safeInteger(), v.minValue(0))),
   since: v.nullish(v.string()),
   filter: v.nullish(
-    v.object({
+    objectOf({
       generic_search_term: v.nullish(v.string()),
       room_types: v.nullish(v.pipe(v.array(v.nullable(v.string())), v.maxLength(100))),
     }),

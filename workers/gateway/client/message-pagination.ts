@@ -1,6 +1,6 @@
 import * as v from "valibot";
 import { endpoint } from "../../../shared/endpoint.ts";
-import { queryInteger, queryObject } from "../../../shared/validate.ts";
+import { queryFilter, queryInteger } from "../../../shared/validate.ts";
 import { roomPositionOf } from "./room-position.ts";
 
 const defaultLimit = 10;
@@ -19,7 +19,7 @@ export const getRoomEvents = endpoint(
       to: v.optional(v.string()),
       dir: v.picklist(["b", "f"]),
       limit: v.optional(queryInteger(maxLimit)),
-      filter: v.optional(queryObject),
+      filter: v.optional(queryFilter),
     }),
   },
   async (context) => {

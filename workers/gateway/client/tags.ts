@@ -2,7 +2,7 @@ import * as v from "valibot";
 import { endpoint } from "../../../shared/endpoint.ts";
 import { errors, MatrixError } from "../../../shared/errors.ts";
 import { type JsonObject, objectField } from "../../../shared/json.ts";
-import { anyBody } from "../../../shared/validate.ts";
+import { anyBody, parseBody } from "../../../shared/validate.ts";
 import { assertIsRequester } from "./requester.ts";
 
 const tagPath = "/_matrix/client/v3/user/:userId/rooms/:roomId/tags/:tag";
@@ -32,6 +32,9 @@ function noneYet(thrown: unknown): JsonObject {
   throw thrown;
 }
 
+/** What the spec says of a tag's content. The rest of it is the client's own, and kept as it came. */
+const tagBody = v.object({ order: v.optional(v.pipe(v.number(), v.minValue(0), v.maxValue(1))) });
+
 /** `PUT /_matrix/client/v3/user/{userId}/rooms/{roomId}/tags/{tag}` — https://spec.matrix.org/v1.19/client-server-api/#put_matrixclientv3useruseridroomsroomidtagstag */
 export const setRoomTag = endpoint(
   {
@@ -40,13 +43,14 @@ export const setRoomTag = endpoint(
     path: tagPath,
     aliases: tagAliases,
     auth: "accessToken",
-    body: v.intersect([anyBody, v.object({ order: v.optional(v.pipe(v.number(), v.minValue(0), v.maxValue(1))) })]),
+    body: anyBody,
   },
   async ({ params, auth, body, actors }) => {
     assertIsRequester(auth, params.userId);
     if (new TextEncoder().encode(params.tag).length > maxTagBytes) {
       throw errors.invalidParam(`tag: longer than ${maxTagBytes} bytes`);
     }
+    parseBody(tagBody, body);
     await actors.user(auth.userId).setRoomTag(params.roomId, params.tag, body);
     return {};
   },

@@ -1,0 +1,68 @@
+import { errors } from "./errors.ts";
+import { isObject, type JsonValue, maxJsonDepth } from "./json.ts";
+
+/**
+ * Parses JSON text from outside: a body, or a filter in a query. Nesting is checked before anything is parsed: a value
+ * that is too deep overflows the stack of whoever walks it, or hands it to an actor.
+ *
+ * @throws MatrixError M_NOT_JSON when it is not JSON or nested too deeply; M_BAD_JSON for what would silently become
+ *   something else: text that no UTF-8 can carry (a lone surrogate), a number beyond what a double holds (`null`)
+ * @see https://spec.matrix.org/v1.19/client-server-api/#api-standards
+ */
+export function parseJson(text: string): JsonValue {
+  if (isDeeperThan(text, maxJsonDepth)) throw errors.notJson(`The JSON is nested deeper than ${maxJsonDepth}`);
+  const value = parse(text);
+  // The walk over the value is paid for only where there can be something to find.
+  if (mayHoldSurrogate.test(text) && !every(value, (leaf) => typeof leaf !== "string" || leaf.isWellFormed())) {
+    throw errors.badJson("The JSON holds text with a lone surrogate");
+  }
+  if (mayOverflow.test(text) && !every(value, (leaf) => typeof leaf !== "number" || Number.isFinite(leaf))) {
+    throw errors.badJson("The JSON holds a number beyond what a double holds");
+  }
+  return value;
+}
+
+/** An escape of a surrogate, paired or not. Unescaped, none can come in: what arrives is UTF-8. */
+const mayHoldSurrogate = /\\u[dD][89a-fA-F]/;
+/** An exponent of three digits, or so many digits that a smaller one is enough. */
+const mayOverflow = /[eE]\+?0*[1-9][0-9]{2}|[0-9]{200}/;
+
+function parse(text: string): JsonValue {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw errors.notJson("This is not valid JSON");
+  }
+}
+
+/** Whether brackets outside of strings nest deeper than `max`. Runs over the text: a parsed value may be too deep to walk. */
+function isDeeperThan(text: string, max: number): boolean {
+  let depth = 0;
+  let inString = false;
+  for (let index = 0; index < text.length; index += 1) {
+    const code = text.charCodeAt(index);
+    if (inString) {
+      if (code === backslash) index += 1;
+      else if (code === quote) inString = false;
+    } else if (code === quote) inString = true;
+    else if (code === openBrace || code === openBracket) {
+      depth += 1;
+      if (depth > max) return true;
+    } else if (code === closeBrace || code === closeBracket) depth -= 1;
+  }
+  return false;
+}
+
+const quote = 0x22;
+const backslash = 0x5c;
+const openBrace = 0x7b;
+const closeBrace = 0x7d;
+const openBracket = 0x5b;
+const closeBracket = 0x5d;
+
+/** Whether every key, and every value that is no list and no object, passes. */
+function every(value: JsonValue, passes: (leaf: JsonValue) => boolean): boolean {
+  if (Array.isArray(value)) return value.every((entry) => every(entry, passes));
+  if (!isObject(value)) return passes(value);
+  return Object.entries(value).every(([key, entry]) => passes(key) && every(entry, passes));
+}
