@@ -59,7 +59,7 @@ export function getAliasesOf(server: ServerContext, roomId: RoomId): RoomAlias[]
 /**
  * Points all aliases of a room at the one that replaces it.
  * @returns those that point there now.
- * @see https://spec.matrix.org/v1.19/client-server-api/#server-behaviour-16
+ * @see https://spec.matrix.org/v1.19/client-server-api/#room-upgrades
  */
 export function moveAliases(server: ServerContext, { from, to }: { from: RoomId; to: RoomId }): RoomAlias[] {
   server.store.transaction((tx) => tx.aliases.move(from, to));

@@ -63,7 +63,7 @@ export class AuthChainsReader {
     return this.sql.one<{ found: number }>(query, chain, sequence + 1) === null;
   }
 
-  /** Where links into a chain at or after a position come from, by their targets; those after `last` of them. */
+  /** Where links into a chain at or after a position come from, by their targets; the first `skip` are passed over. */
   dependants({ chain, sequence }: ChainPosition, limit: number, skip: number): ChainPosition[] {
     return this.sql.all<{ chain: number; sequence: number }>(
       `SELECT chain, sequence FROM event_auth_chain_links WHERE target_chain = ? AND target_sequence >= ?

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { supportedRoomVersions } from "../../../shared/matrix/room-version.ts";
 import { expectError, expectOk, path, useHomeserver } from "../homeserver.ts";
 
 const server = useHomeserver({
@@ -36,7 +37,10 @@ describe("discovery", () => {
     const { body } = await alice.get("v3/capabilities");
     expect(body.capabilities).toMatchObject({
       "m.change_password": { enabled: true },
-      "m.room_versions": { default: "12", available: { "11": "stable", "12": "stable" } },
+      "m.room_versions": {
+        default: "12",
+        available: Object.fromEntries(supportedRoomVersions.map((version) => [version, "stable"])),
+      },
       "m.profile_fields": { enabled: true },
     });
     expectError(await server.anybody().get("v3/capabilities"), 401, "M_MISSING_TOKEN");
