@@ -115,6 +115,7 @@ export const bodies: Readonly<Record<string, JsonObject>> = {
   deleteDevice: uia,
   deleteDevices: { devices: ["DEVICE"], ...uia },
   updateDevice: { display_name: "Phone" },
+  upgradeRoom: { new_version: "12", additional_creators: [] },
   setRoomAlias: { room_id: "!a:localhost" },
   defineFilter: { event_fields: [], event_format: "client", presence: {}, account_data: {}, room: {} },
   queryPublicRooms: { limit: 1, since: "x", filter: {}, third_party_instance_id: "irc" },
