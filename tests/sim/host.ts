@@ -2,7 +2,8 @@
 import { type AlarmStorage, KeptAlarm } from "../../actors/alarm.ts";
 import type { ActorContext } from "../../actors/context.ts";
 import type { Waiter, WaiterPort } from "../../actors/user/context.ts";
-import { type Migration, migrate } from "../../schema/migrate.ts";
+import { withSchema } from "../../schema/lazy.ts";
+import type { Migration } from "../../schema/migrate.ts";
 import type { Sql } from "../../schema/sql.ts";
 import { SimulatedFault } from "./faults.ts";
 import { guardedSql, newActorStorage } from "./storage.ts";
@@ -58,15 +59,14 @@ export class Instance {
         if (!this.isAlive) throw new SimulatedFault(`${host.label} was evicted`);
       },
       beforeCommit: () => {
-        if (host.isMigrated && surroundings.failsCommit()) {
+        if (surroundings.failsCommit()) {
           this.die("its storage failed");
           throw new SimulatedFault(`storage of ${host.label} failed`);
         }
       },
     });
-    const sql: Sql = { ...guarded, transaction: (body) => this.alarm.restoring(() => guarded.transaction(body)) };
-    migrate(sql, host.kind.migrations);
-    host.isMigrated = true;
+    const lazy = withSchema(guarded, host.kind.migrations);
+    const sql: Sql = { ...lazy, transaction: (body) => this.alarm.restoring(() => lazy.transaction(body)) };
     this.actor = host.kind.start({ sql, ...surroundings.context(this) }, host.name, host);
   }
 
@@ -88,7 +88,6 @@ export class Host implements WaiterPort {
   readonly label: string;
   readonly storage = newActorStorage();
   instance: Instance | null = null;
-  isMigrated = false;
   held: HeldRequest[] = [];
 
   constructor(kindName: KindName, kind: ActorKind, name: string) {
@@ -96,6 +95,11 @@ export class Host implements WaiterPort {
     this.kind = kind;
     this.name = name;
     this.label = `${kindName}:${name.slice(0, 8)}`;
+  }
+
+  /** Whether the actor has ever stored anything. */
+  get hasSchema(): boolean {
+    return this.storage.sql.one("SELECT 1 AS one FROM sqlite_master WHERE name = 'schema_version'") !== null;
   }
 
   list(): Waiter[] {

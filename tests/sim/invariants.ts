@@ -9,7 +9,7 @@ import type { World } from "./world.ts";
 
 /** The rooms as they are stored; those that were never finished are left out. */
 export function recordRooms(world: World): Map<string, RoomRecord> {
-  const hosts = world.hosts("room").filter((host) => host.isMigrated);
+  const hosts = world.hosts("room").filter((host) => host.hasSchema);
   const records = hosts.map((host) => new RoomRecord(host));
   return new Map(records.filter((record) => record.events.length > 0).map((record) => [record.roomId, record]));
 }
@@ -39,7 +39,10 @@ export function checkAcknowledged(rooms: ReadonlyMap<string, RoomRecord>, ledger
 export function checkServer(world: World, rooms: ReadonlyMap<string, RoomRecord>): string[] {
   return [
     ...[...rooms.values()].flatMap((room) => checkRoom(world, room)),
-    ...world.hosts("user").flatMap((host) => checkUser(host, rooms)),
+    ...world
+      .hosts("user")
+      .filter((host) => host.hasSchema)
+      .flatMap((host) => checkUser(host, rooms)),
   ];
 }
 

@@ -76,6 +76,8 @@ function writeBehind(base: ActorContext): Sql {
     ...sql,
     transaction: (body) => {
       if (!openDatabases.has(database)) {
+        // The tables are made by the first transaction that is stored: they shall stay.
+        sql.transaction(() => undefined);
         sql.run("BEGIN");
         openDatabases.add(database);
         void commitLater();
