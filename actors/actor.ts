@@ -6,6 +6,7 @@ import { type Config, parseConfig } from "../shared/env.ts";
 import { consoleLog, describeError } from "../shared/log.ts";
 import { meter } from "../shared/meter.ts";
 import { actorsOf } from "../shared/rpc/actors.ts";
+import { egressOf } from "../shared/rpc/egress-client.ts";
 import { type Reply, reply } from "../shared/rpc/reply.ts";
 import { KeptAlarm } from "./alarm.ts";
 import type { ActorContext } from "./context.ts";
@@ -72,6 +73,7 @@ function contextOf(
   return {
     sql: { ...sql, transaction: (body) => alarm.restoring(() => sql.transaction(body)) },
     actors: actorsOf({ room: env.ROOM, user: env.USER, server: env.SERVER }),
+    egress: egressOf(state.exports),
     clock: systemClock,
     random: systemRandom,
     log: consoleLog,

@@ -3,6 +3,8 @@ import type { Clock, RandomSource } from "../shared/clock.ts";
 import type { Config } from "../shared/env.ts";
 import type { Log } from "../shared/log.ts";
 import type { Actors } from "../shared/rpc/actors.ts";
+import type { EgressRpc } from "../shared/rpc/egress.ts";
+import type { Client } from "../shared/rpc/reply.ts";
 
 /**
  * All that an actor's functions may touch. In production it comes from the Durable Object (`actors/actor.ts`), in the
@@ -11,6 +13,8 @@ import type { Actors } from "../shared/rpc/actors.ts";
 export interface ActorContext {
   readonly sql: Sql;
   readonly actors: Actors;
+  /** The one door to the network. */
+  readonly egress: Client<EgressRpc>;
   readonly clock: Clock;
   readonly random: RandomSource;
   readonly log: Log;

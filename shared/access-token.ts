@@ -1,5 +1,5 @@
 /**
- * The form of access and refresh tokens: `tsr_<base64url localpart>_<secret>_<crc>` and `tsrr_…`.
+ * The form of access, refresh and OpenID tokens: `tsr_<base64url localpart>_<secret>_<crc>`, `tsrr_…` and `tso_…`.
  *
  * The localpart in clear lets the gateway reach the right UserActor without a look-up; the checksum lets it drop what
  * was never a token of this server; the 256-bit secret proves it, and only its hash is ever stored.
@@ -10,7 +10,7 @@ import { crc32 } from "node:zlib";
 import { encodeBase64Url } from "./base64.ts";
 import type { RandomSource } from "./clock.ts";
 
-export type TokenKind = "access" | "refresh";
+export type TokenKind = "access" | "refresh" | "openId";
 
 export interface ParsedToken {
   /** The owner as the token claims it; only the owner's actor can tell whether it is true. */
@@ -18,7 +18,7 @@ export interface ParsedToken {
   secret: string;
 }
 
-const prefixes: Readonly<Record<TokenKind, string>> = { access: "tsr_", refresh: "tsrr_" };
+const prefixes: Readonly<Record<TokenKind, string>> = { access: "tsr_", refresh: "tsrr_", openId: "tso_" };
 const secretBytes = 32;
 /** Characters of base64url for 32 and for 4 bytes. */
 const secretLength = 43;
@@ -44,6 +44,11 @@ export function parseAccessToken(token: string): ParsedToken | null {
 /** Parses a refresh token; null for what this server cannot have made. Proves nothing yet. */
 export function parseRefreshToken(token: string): ParsedToken | null {
   return parseToken("refresh", token);
+}
+
+/** Parses an OpenID token; null for what this server cannot have made. Proves nothing yet. */
+export function parseOpenIdToken(token: string): ParsedToken | null {
+  return parseToken("openId", token);
 }
 
 /** What is stored of a token in place of its secret: SHA-256. */

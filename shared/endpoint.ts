@@ -1,34 +1,52 @@
 import type { Clock, RandomSource } from "./clock.ts";
 import type { Config } from "./env.ts";
-import type { DeviceId, UserId } from "./ids.ts";
+import type { DeviceId, ServerName, UserId } from "./ids.ts";
 import type { JsonObject, JsonValue } from "./json.ts";
 import type { Log } from "./log.ts";
 import type { Actors } from "./rpc/actors.ts";
+import type { EgressRpc } from "./rpc/egress.ts";
+import type { Client } from "./rpc/reply.ts";
 import type { UserAuth, UserRateLimit } from "./rpc/user.ts";
 import { type PathParams, parseBody, parsePathParams, parseQuery, type QueryValues, type Schema } from "./validate.ts";
 
 export type Method = "GET" | "PUT" | "POST" | "DELETE";
 
 /**
- * What each authentication scheme proves. Federation brings `serverSignature` (X-Matrix).
+ * What each authentication scheme proves.
  *
  * - `none`: nothing is asked, a token that is sent is not looked at
  * - `optional`: null without a token; a token that is sent must be good
  * - `accessToken`: a local user's session
  * - `adminToken`: the same, of a server administrator
+ * - `serverSignature`: another homeserver, which has signed the request with its body (X-Matrix)
  */
 export interface AuthContexts {
   none: null;
   optional: UserAuth | null;
   accessToken: UserAuth;
   adminToken: UserAuth;
+  serverSignature: ServerAuth;
 }
+
+/** The homeserver that makes a request. */
+export interface ServerAuth {
+  readonly origin: ServerName;
+}
+
 export type AuthScheme = keyof AuthContexts;
+
+/** What a request is authenticated for. */
+export interface AuthenticationNeeds {
+  /** The limit of the requester that the request counts against. */
+  readonly rateLimit: UserRateLimit | null;
+  /** The body, which is read only once: a server's signature is over it, too. */
+  readonly readBody: () => Promise<JsonValue>;
+}
 
 /** Proves who asks, by the scheme that an endpoint names, and counts the request against a limit of that user. */
 export type Authenticate = <Scheme extends AuthScheme>(
   scheme: Scheme,
-  rateLimit: UserRateLimit | null,
+  needs: AuthenticationNeeds,
 ) => Promise<AuthContexts[Scheme]>;
 
 /** An open line to a user's actor over which it says that there is news. */
@@ -48,6 +66,8 @@ export interface SupportContact {
 /** All that an endpoint's function may reach. */
 export interface Services {
   readonly actors: Actors;
+  /** The one door to the network. */
+  readonly egress: Client<EgressRpc>;
   readonly config: Config;
   readonly support: SupportContact;
   readonly clock: Clock;
@@ -75,8 +95,20 @@ export class Page {
   }
 }
 
+/**
+ * A long JSON answer, written while it is read. What is thrown after its first part breaks the connection off, so that
+ * nobody takes a part for the whole.
+ */
+export class StreamedJson {
+  readonly parts: AsyncIterable<string>;
+
+  constructor(parts: AsyncIterable<string>) {
+    this.parts = parts;
+  }
+}
+
 /** What an endpoint answers with status 200. Every other status is a thrown error. */
-export type Answer = JsonObject | JsonObject[] | Page;
+export type Answer = JsonObject | JsonValue[] | Page | StreamedJson;
 
 /** One endpoint as a value: router, validation, types and the conformance table derive from it. */
 export interface EndpointDefinition<Path extends string, Scheme extends AuthScheme, Query, Body> {
@@ -107,13 +139,22 @@ export interface EndpointContext<Path extends string, Scheme extends AuthScheme,
   readonly body: Body;
 }
 
+/** What a body may be, and how it is read. */
+export interface BodyLimits {
+  readonly maxBytes: number;
+  /** Whether an empty body stands for `{}`. */
+  readonly allowsEmpty: boolean;
+  /** Whether another server has signed it: its numbers are kept as they were written, and it may be nested deeper. */
+  readonly isSigned: boolean;
+}
+
 /** One request as the gateway hands it to an endpoint: read and proven no further than the endpoint asks. */
 export interface Call {
   /** Percent-decoded. */
   readonly params: Readonly<Record<string, string>>;
   readonly query: QueryValues;
   readonly authenticate: Authenticate;
-  readBody(limits: { maxBytes: number; allowsEmpty: boolean }): Promise<JsonValue>;
+  readBody(limits: BodyLimits): Promise<JsonValue>;
   readonly services: Services;
 }
 
@@ -133,8 +174,8 @@ export interface Endpoint {
 export const defaultMaxBodyBytes = 1_048_576;
 
 /**
- * Pairs a definition with the function that answers it. A request is authenticated and counted before its body is read,
- * and the function only ever sees what was checked.
+ * Pairs a definition with the function that answers it. A request is authenticated and counted before its body is read
+ * (but for a server's, whose signature is over the body), and the function only ever sees what was checked.
  */
 export function endpoint<
   const Path extends string,
@@ -150,6 +191,7 @@ export function endpoint<
   const limits = {
     maxBytes: definition.maxBodyBytes ?? defaultMaxBodyBytes,
     allowsEmpty: definition.allowsEmptyBody ?? false,
+    isSigned: scheme === "serverSignature",
   };
   return {
     operationId,
@@ -159,10 +201,15 @@ export function endpoint<
     auth: scheme,
     takesBody: definition.body !== undefined,
     invoke: async (call) => {
-      const auth = await call.authenticate(scheme, rateLimit);
+      let reading: Promise<JsonValue> | null = null;
+      const readBody = () => {
+        reading ??= call.readBody(limits);
+        return reading;
+      };
+      const auth = await call.authenticate(scheme, { rateLimit, readBody });
       const params = parsePathParams<Path>(names, call.params);
       const query = parseQuery(definition.query, call.query);
-      const body = parseBody(definition.body, definition.body === undefined ? null : await call.readBody(limits));
+      const body = parseBody(definition.body, definition.body === undefined ? null : await readBody());
       return run({ ...call.services, params, auth, query, body });
     },
   };

@@ -1,5 +1,6 @@
 import { parseServerName, type ServerName } from "./ids.ts";
 import type { JsonObject } from "./json.ts";
+import { defaultRoomVersion, type RoomVersion, supportedRoomVersions } from "./matrix/room-version.ts";
 
 /** Who may make an account. */
 export type RegistrationMode = "open" | "token" | "closed";
@@ -14,8 +15,17 @@ export interface Config {
   readonly rateLimits: boolean;
   /** Whether `?access_token=` is accepted beside the header. */
   readonly queryAccessTokens: boolean;
+  /** Of a new room whose creator names none. */
+  readonly defaultRoomVersion: RoomVersion;
+  /** Whether other servers are talked to at all. */
+  readonly federation: boolean;
   readonly federationDomainAllow: readonly ServerName[] | null;
+  readonly federationDomainDeny: readonly ServerName[];
   readonly federationAllowPrivateNetwork: boolean;
+  /** Servers that are believed about other servers' keys, where those do not answer. */
+  readonly trustedKeyServers: readonly ServerName[];
+  /** URL of the DNS-over-HTTPS service for SRV records (RFC 8484); null: they are not looked up. */
+  readonly dnsOverHttps: string | null;
   /** Application service registrations as given. */
   readonly appservices: readonly JsonObject[];
   /** Whether `/_tessera/meter` answers (benchmarks only). */
@@ -51,9 +61,14 @@ export function parseConfig(variables: Variables): Config {
     registrationSharedSecret: text(variables, "REGISTRATION_SHARED_SECRET"),
     rateLimits: oneOf(variables, "RATE_LIMITS", ["on", "off"], "on") === "on",
     queryAccessTokens: oneOf(variables, "QUERY_ACCESS_TOKENS", ["on", "off"], "on") === "on",
-    federationDomainAllow: parseDomains(variables),
+    defaultRoomVersion: oneOf(variables, "DEFAULT_ROOM_VERSION", supportedRoomVersions, defaultRoomVersion),
+    federation: oneOf(variables, "FEDERATION", ["on", "off"], "on") === "on",
+    federationDomainAllow: parseDomains(variables, "FEDERATION_DOMAIN_ALLOW"),
+    federationDomainDeny: parseDomains(variables, "FEDERATION_DOMAIN_DENY") ?? [],
     federationAllowPrivateNetwork:
       oneOf(variables, "FEDERATION_ALLOW_PRIVATE_NETWORK", ["true", "false"], "false") === "true",
+    trustedKeyServers: parseDomains(variables, "TRUSTED_KEY_SERVERS") ?? [],
+    dnsOverHttps: parseResolver(variables),
     appservices: parseAppservices(variables),
     meter: oneOf(variables, "METER", ["on", "off"], "off") === "on",
     passwordHashing: defaultPasswordHashing,
@@ -90,14 +105,24 @@ function parseBaseUrl(variables: Variables, serverName: ServerName): string {
   return value.replace(/\/+$/, "");
 }
 
-function parseDomains(variables: Variables): readonly ServerName[] | null {
-  const value = text(variables, "FEDERATION_DOMAIN_ALLOW");
+function parseDomains(variables: Variables, variable: string): readonly ServerName[] | null {
+  const value = text(variables, variable);
   if (value === null) return null;
   return value.split(",").map((entry) => {
     const name = parseServerName(entry.trim());
-    if (name === null) throw new ConfigError("FEDERATION_DOMAIN_ALLOW", "must be server names separated by commas");
+    if (name === null) throw new ConfigError(variable, "must be server names separated by commas");
     return name;
   });
+}
+
+function parseResolver(variables: Variables): string | null {
+  const value = text(variables, "DNS_OVER_HTTPS") ?? "https://cloudflare-dns.com/dns-query";
+  if (value === "off") return null;
+  const url = URL.canParse(value) ? new URL(value) : null;
+  if (url === null || !["http:", "https:"].includes(url.protocol)) {
+    throw new ConfigError("DNS_OVER_HTTPS", "must be an https URL, or off");
+  }
+  return value;
 }
 
 function parseAppservices(variables: Variables): readonly JsonObject[] {

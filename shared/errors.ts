@@ -40,6 +40,8 @@ export const errors = {
   roomInUse: make(400, "M_ROOM_IN_USE"),
   unsupportedRoomVersion: make(400, "M_UNSUPPORTED_ROOM_VERSION"),
   incompatibleRoomVersion: make(400, "M_INCOMPATIBLE_ROOM_VERSION"),
+  unableToAuthoriseJoin: make(400, "M_UNABLE_TO_AUTHORISE_JOIN"),
+  unableToGrantJoin: make(400, "M_UNABLE_TO_GRANT_JOIN"),
   badState: make(403, "M_BAD_STATE"),
   badAlias: make(400, "M_BAD_ALIAS"),
   duplicateAnnotation: make(400, "M_DUPLICATE_ANNOTATION"),
@@ -64,6 +66,8 @@ export const errors = {
   profileTooLarge: make(400, "M_PROFILE_TOO_LARGE"),
   keyTooLarge: make(400, "M_KEY_TOO_LARGE"),
   internal: make(500, "M_UNKNOWN"),
+  /** Other servers have to be asked, and none could help. */
+  badGateway: make(502, "M_UNKNOWN"),
   /** `retryAfterMs`: when the same request may succeed. */
   limitExceeded: (retryAfterMs: number): MatrixError =>
     new MatrixError(429, "M_LIMIT_EXCEEDED", "Too many requests", { retry_after_ms: Math.ceil(retryAfterMs) }),

@@ -41,7 +41,9 @@ function parseSigil(text: string, sigil: string): { localpart: string; serverNam
 }
 
 function isShortText(text: string): boolean {
-  return text.isWellFormed() && !text.includes("\0") && new TextEncoder().encode(text).length <= maxIdBytes;
+  if (!text.isWellFormed() || text.includes("\0")) return false;
+  // No character has more than three bytes for each of its UTF-16 units.
+  return text.length * 3 <= maxIdBytes || new TextEncoder().encode(text).length <= maxIdBytes;
 }
 
 /**

@@ -1,5 +1,6 @@
-import { errors } from "./errors.ts";
-import { isObject, type JsonValue, maxJsonDepth } from "./json.ts";
+import { errors, MatrixError } from "./errors.ts";
+import { isObject, type JsonObject, type JsonValue, maxJsonDepth, maxSignedJsonDepth } from "./json.ts";
+import { parseExactly } from "./matrix/exact-numbers.ts";
 
 /**
  * Parses JSON text from outside: a body, or a filter in a query. Nesting is checked before anything is parsed: a value
@@ -10,8 +11,34 @@ import { isObject, type JsonValue, maxJsonDepth } from "./json.ts";
  * @see https://spec.matrix.org/v1.19/client-server-api/#api-standards
  */
 export function parseJson(text: string): JsonValue {
-  if (isDeeperThan(text, maxJsonDepth)) throw errors.notJson(`The JSON is nested deeper than ${maxJsonDepth}`);
-  const value = parse(text);
+  return parseChecked(text, maxJsonDepth, JSON.parse);
+}
+
+/**
+ * Parses a body that another server has signed, keeping numbers as they were written, so that the signature can be
+ * checked, and the events in it passed on.
+ *
+ * @throws MatrixError as {@link parseJson} does
+ * @see https://spec.matrix.org/v1.19/server-server-api/#request-authentication
+ */
+export function parseSignedJson(text: string): JsonValue {
+  return parseChecked(text, maxSignedJsonDepth, mayLoseDigits.test(text) ? parseExactly : JSON.parse);
+}
+
+/** A part of a signed body without numbers that were kept as they were written; null where it is no object, or nested too deeply. */
+export function plainObject(value: JsonValue): JsonObject | null {
+  try {
+    const plain = parseJson(JSON.stringify(value));
+    return isObject(plain) ? plain : null;
+  } catch (thrown) {
+    if (thrown instanceof MatrixError) return null;
+    throw thrown;
+  }
+}
+
+function parseChecked(text: string, maxDepth: number, parser: (text: string) => JsonValue): JsonValue {
+  if (isDeeperThan(text, maxDepth)) throw errors.notJson(`The JSON is nested deeper than ${maxDepth}`);
+  const value = parse(text, parser);
   // The walk over the value is paid for only where there can be something to find.
   if (mayHoldSurrogate.test(text) && !every(value, (leaf) => typeof leaf !== "string" || leaf.isWellFormed())) {
     throw errors.badJson("The JSON holds text with a lone surrogate");
@@ -27,9 +54,12 @@ const mayHoldSurrogate = /\\u[dD][89a-fA-F]/;
 /** An exponent of three digits, or so many digits that a smaller one is enough. */
 const mayOverflow = /[eE]\+?0*[1-9][0-9]{2}|[0-9]{200}/;
 
-function parse(text: string): JsonValue {
+/** A decimal, or an integer of so many digits that a double may not hold it. Seldom there, and keeping numbers is slow. */
+const mayLoseDigits = /[0-9]{16}|[0-9]\.[0-9]/;
+
+function parse(text: string, parser: (text: string) => JsonValue): JsonValue {
   try {
-    return JSON.parse(text);
+    return parser(text);
   } catch {
     throw errors.notJson("This is not valid JSON");
   }

@@ -9,6 +9,12 @@ export interface JsonObject {
 /** Deepest nesting of arrays and objects that is accepted from outside. */
 export const maxJsonDepth = 64;
 
+/**
+ * Deepest nesting of a body that another server has signed. Deeper than what any event may be: one event with too much of
+ * it must not take down all that travel with it. What is walked by recursion stays far from the end of the stack.
+ */
+export const maxSignedJsonDepth = 1_024;
+
 /** Whether `value` is a JSON object (not null, not an array). */
 export function isObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);

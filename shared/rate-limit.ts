@@ -18,6 +18,10 @@ export const rateLimits = {
   rc_message: { perSecond: 0.2, burst: 10 },
   rc_registration: { perSecond: 0.17, burst: 3 },
   rc_registration_token_validity: { perSecond: 0.1, burst: 5 },
+  /** Ours: Synapse does not limit who asks it for others' keys. */
+  rc_key_query: { perSecond: 2, burst: 50 },
+  /** Ours: questions that make us ask another server. */
+  rc_remote_lookup: { perSecond: 1, burst: 30 },
   "rc_login.address": { perSecond: 0.003, burst: 5 },
   "rc_login.account": { perSecond: 0.003, burst: 5 },
   "rc_login.failed_attempts": { perSecond: 0.17, burst: 3 },

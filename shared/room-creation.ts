@@ -12,6 +12,10 @@ import { createContent, type RoomPreset } from "./matrix/room-presets.ts";
 import { type RoomVersionRules, rulesFor, supportedRoomVersions } from "./matrix/room-version.ts";
 import type { SigningKey } from "./rpc/server.ts";
 
+/** A room is made in one transaction: these bound how long it keeps its actor busy. */
+export const maxInvitees = 100;
+export const maxInitialState = 500;
+
 /** Of `POST /createRoom`, what the create event is made of. */
 export interface CreateEventInput {
   /** A user of this server. */

@@ -158,6 +158,11 @@ export function objectOf<Entries extends v.ObjectEntries>(entries: Entries) {
   return v.pipe(v.custom<v.InferInput<v.ObjectSchema<Entries, undefined>>>(isObject), v.object(entries));
 }
 
+/** An object with any keys, whose values are of one kind. Unlike `v.record`, it takes no list for an empty one. */
+export function recordOf<Value extends v.GenericSchema>(value: Value) {
+  return v.pipe(v.custom<Record<string, v.InferInput<Value>>>(isObject), v.record(v.string(), value));
+}
+
 /** A non-negative integer of a query; larger ones are cut to `max`. */
 export function queryInteger(max: number) {
   return parsedText("a non-negative integer", (text) => (/^\d{1,15}$/.test(text) ? Math.min(Number(text), max) : null));

@@ -1,5 +1,5 @@
 import { roomMigrations } from "../../schema/room/index.ts";
-import type { DeviceId, EventId, UserId } from "../../shared/ids.ts";
+import type { DeviceId, EventId, RoomId, ServerName, UserId } from "../../shared/ids.ts";
 import { trusted } from "../../shared/ids.ts";
 import type { JsonObject } from "../../shared/json.ts";
 import type {
@@ -94,13 +94,127 @@ export class RoomActor extends Actor implements RoomRpc {
   syncRoom(input: RoomSyncInput) {
     return this.#rpc.syncRoom(input);
   }
-  updateMemberProfile(userId: UserId, profile: JsonObject) {
-    return this.#rpc.updateMemberProfile(userId, profile);
+  updateMemberProfile(userId: UserId, profile: JsonObject, version: number) {
+    return this.#rpc.updateMemberProfile(userId, profile, version);
+  }
+  findReplacedRoom() {
+    return this.#rpc.findReplacedRoom();
+  }
+  isReplacedBy(replacement: RoomId) {
+    return this.#rpc.isReplacedBy(replacement);
   }
   isJoined(userId: UserId) {
     return this.#rpc.isJoined(userId);
   }
+  receivePdus(input: Input<"receivePdus">) {
+    return this.#rpc.receivePdus(input);
+  }
+  receiveOutliers(input: Input<"receiveOutliers">) {
+    return this.#rpc.receiveOutliers(input);
+  }
+  receiveAfterGap(input: Input<"receiveAfterGap">) {
+    return this.#rpc.receiveAfterGap(input);
+  }
+  findUnknown(eventIds: readonly EventId[]) {
+    return this.#rpc.findUnknown(eventIds);
+  }
+  getEnds() {
+    return this.#rpc.getEnds();
+  }
+  receiveEphemeral(input: Input<"receiveEphemeral">) {
+    return this.#rpc.receiveEphemeral(input);
+  }
+  getStateIds(input: Input<"getStateIds">) {
+    return this.#rpc.getStateIds(input);
+  }
+  getAuthChainIds(input: Input<"getAuthChainIds">) {
+    return this.#rpc.getAuthChainIds(input);
+  }
+  getPdusAt(input: Input<"getPdusAt">) {
+    return this.#rpc.getPdusAt(input);
+  }
+  findPdu(input: Input<"findPdu">) {
+    return this.#rpc.findPdu(input);
+  }
+  getHistory(input: Input<"getHistory">) {
+    return this.#rpc.getHistory(input);
+  }
+  getMissing(input: Input<"getMissing">) {
+    return this.#rpc.getMissing(input);
+  }
+  findGap(requester: UserId, end: number | null) {
+    return this.#rpc.findGap(requester, end);
+  }
+  findNearest(input: Input<"findNearest">) {
+    return this.#rpc.findNearest(input);
+  }
+  describeRoom(visitor: Input<"describeRoom">) {
+    return this.#rpc.describeRoom(visitor);
+  }
+  isServerIn(server: ServerName) {
+    return this.#rpc.isServerIn(server);
+  }
+  findUnplaced(eventIds: readonly EventId[]) {
+    return this.#rpc.findUnplaced(eventIds);
+  }
+  receiveHistory(input: Input<"receiveHistory">) {
+    return this.#rpc.receiveHistory(input);
+  }
+  findNearestForServer(input: Input<"findNearestForServer">) {
+    return this.#rpc.findNearestForServer(input);
+  }
+  takeOutbound(input: Input<"takeOutbound">) {
+    return this.#rpc.takeOutbound(input);
+  }
+  beginJoin(userId: UserId) {
+    return this.#rpc.beginJoin(userId);
+  }
+  prepareMember(input: Input<"prepareMember">) {
+    return this.#rpc.prepareMember(input);
+  }
+  takeJoinState(input: Input<"takeJoinState">) {
+    return this.#rpc.takeJoinState(input);
+  }
+  finishJoin(input: Input<"finishJoin">) {
+    return this.#rpc.finishJoin(input);
+  }
+  dropJoin(input: Input<"dropJoin">) {
+    return this.#rpc.dropJoin(input);
+  }
+  noteOutside(input: Input<"noteOutside">) {
+    return this.#rpc.noteOutside(input);
+  }
+  leaveOutside(userId: UserId, reason: string | null) {
+    return this.#rpc.leaveOutside(userId, reason);
+  }
+  prepareInvite(input: Input<"prepareInvite">) {
+    return this.#rpc.prepareInvite(input);
+  }
+  completeInvite(input: Input<"completeInvite">) {
+    return this.#rpc.completeInvite(input);
+  }
+  receiveInvite(input: Input<"receiveInvite">) {
+    return this.#rpc.receiveInvite(input);
+  }
   rebuildDirectory() {
     return this.#rpc.rebuildDirectory();
+  }
+  makeMembership(input: Input<"makeMembership">) {
+    return this.#rpc.makeMembership(input);
+  }
+  acceptMembership(input: Input<"acceptMembership">) {
+    return this.#rpc.acceptMembership(input);
+  }
+  getJoinState(input: Input<"getJoinState">) {
+    return this.#rpc.getJoinState(input);
+  }
+  exchangeInvite(input: Input<"exchangeInvite">) {
+    return this.#rpc.exchangeInvite(input);
+  }
+  getKnockState() {
+    return this.#rpc.getKnockState();
+  }
+  getPdus(eventIds: readonly EventId[]) {
+    return this.#rpc.getPdus(eventIds);
   }
 }

@@ -59,6 +59,29 @@ export function stateEvent(sender: UserId, type: string, stateKey: string, conte
  */
 export function admitLocalEvent(room: RoomContext, tx: RoomTransaction, key: SigningKey, local: LocalEvent): EventId {
   const rules = tx.room.rules();
+  const { pdu, before } = draftAllowed(room, tx, local);
+  const unchanged = findUnchangedState(tx, local);
+  if (unchanged !== null) return unchanged.eventId;
+  const event = signDraft(pdu, rules, room.config.serverName, key);
+  assertFormat(event, rules);
+  const { deviceId, txnId } = local;
+  if (!persistEvent(room, tx, { event, before, deviceId, txnId, isOurs: true })) throw errors.unknown(tooComplex);
+  return event.eventId;
+}
+
+/**
+ * An event on the room's forward extremities that the room's rules allow, neither hashed nor signed: the first half of a
+ * local event, and all of what a server is offered that wants to join.
+ *
+ * @returns also the state before it.
+ * @throws MatrixError M_FORBIDDEN with the rule's reason, M_BAD_JSON for content that is not canonical JSON
+ */
+export function draftAllowed(
+  room: RoomContext,
+  tx: RoomTransaction,
+  local: LocalEvent,
+): { pdu: Pdu; before: StateRoot } {
+  const rules = tx.room.rules();
   const extremities = followedByOwn(tx, local.sender);
   const before = stateBeforeOwn(tx, extremities);
   // By the vector rather than the flat table: its nodes are in memory as a rule.
@@ -67,13 +90,7 @@ export function admitLocalEvent(room: RoomContext, tx: RoomTransaction, key: Sig
   assertCanonical(pdu);
   const decision = authorize(draftOf(pdu, rules), rules, state, (server) => server === room.config.serverName);
   if (!decision.allowed) throw errors.forbidden(decision.reason);
-  const unchanged = findUnchangedState(tx, local);
-  if (unchanged !== null) return unchanged.eventId;
-  const event = signDraft(pdu, rules, room.config.serverName, key);
-  assertFormat(event, rules);
-  const { deviceId, txnId } = local;
-  if (!persistEvent(room, tx, { event, before, deviceId, txnId })) throw errors.unknown(tooComplex);
-  return event.eventId;
+  return { pdu, before };
 }
 
 /**

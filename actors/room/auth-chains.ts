@@ -114,6 +114,26 @@ function reachOf(store: RoomRead, starts: Iterable<ChainPosition>, budget: Budge
   return reach;
 }
 
+/**
+ * The auth chain of some state events: all that authorized them, and what authorized that; themselves left out.
+ *
+ * @returns event numbers; null when the budget is used up.
+ * @see https://spec.matrix.org/v1.19/server-server-api/#pdus
+ */
+export function authChainOf(store: RoomRead, events: readonly Placed[], maxReads = maxChainReads): Set<number> | null {
+  const budget = new Budget(maxReads);
+  const reach = reachOf(store, positionsOf(events), budget);
+  if (reach === null) return null;
+  const chain = new Set<number>();
+  for (const [number, through] of reach) {
+    const entries = readEntries(store, number, { after: 0, through }, budget);
+    if (entries === null) return null;
+    for (const entry of entries) chain.add(entry.eventNid);
+  }
+  for (const event of events) chain.delete(event.eventNid);
+  return chain;
+}
+
 type LinkLog = { from: ChainPosition; to: ChainPosition }[];
 
 /**
@@ -212,7 +232,10 @@ function beginningsOf(positions: readonly ChainPosition[], links: LinkLog): Map<
   return begins;
 }
 
-function positionsOf(events: readonly EventRecord[]): ChainPosition[] {
+/** What the index needs to know of an event. */
+type Placed = Pick<EventRecord, "eventNid" | "authPosition">;
+
+function positionsOf(events: readonly Placed[]): ChainPosition[] {
   return events.map((event) => event.authPosition).filter((position) => position !== null);
 }
 

@@ -19,12 +19,12 @@ export interface RoomMemory {
   /** Requests that wait to be stored. */
   readonly commits: CommitQueue;
   readonly limits: RateLimiter;
-  /** The server's signing key, once it was asked for. */
-  signingKey: SigningKey | null;
+  /** The server's signing key and when it was asked for, ms since epoch. */
+  signingKey: { readonly key: SigningKey; readonly fetchedTs: number } | null;
   /** What the last commit owes to others is about to be delivered. */
   isDeliveryDue: boolean;
-  /** Upgrades of the room that are under way, by who asked for what. */
-  readonly upgrades: Map<string, Promise<{ roomId: RoomId }>>;
+  /** Upgrades of the room that this instance is working on, by the room that is to replace it. */
+  readonly upgrades: Map<RoomId, Promise<void>>;
   /** When old transactions are looked for next, ms since epoch: looking reads all of them. */
   trimTs: number;
 }

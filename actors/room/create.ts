@@ -6,22 +6,19 @@ import { eventFromPdu, type MatrixEvent } from "../../shared/matrix/event.ts";
 import { authorize } from "../../shared/matrix/event-auth/state-dependent.ts";
 import { type InitialEvent, initialPowerLevels, presetEvents } from "../../shared/matrix/room-presets.ts";
 import { type RoomVersionRules, rulesFor } from "../../shared/matrix/room-version.ts";
+import { maxInitialState, maxInvitees } from "../../shared/room-creation.ts";
 import type { CreateRoomInput } from "../../shared/rpc/room.ts";
 import type { SigningKey } from "../../shared/rpc/server.ts";
 import { admitLocalEvent, assertFormat, stateEvent } from "./admit.ts";
 import { commit } from "./commit.ts";
 import type { RoomContext } from "./context.ts";
-import { noteRoom, noteRoomLater } from "./maintenance.ts";
-import { assertLocalInvitee, fetchMemberProfile } from "./member-profile.ts";
+import { fetchMemberProfile, isLocalUser } from "./member-profile.ts";
+import { noteRoom, noteRoomLater } from "./noting.ts";
 import { persistEvent } from "./persist.ts";
 import { fetchSigningKey } from "./signing.ts";
 import { findCurrentState } from "./state.ts";
 import type { RoomTransaction } from "./store/index.ts";
 import { deliverWakesTo } from "./wakes.ts";
-
-/** A room is made in one transaction: these bound how long it keeps its actor busy. */
-export const maxInvitees = 100;
-export const maxInitialState = 500;
 
 /**
  * Makes the room: "It MUST apply the events implied by the request in the following order". All or nothing; a repeat with
@@ -33,12 +30,13 @@ export const maxInitialState = 500;
  */
 export async function createRoom(room: RoomContext, input: CreateRoomInput): Promise<{ roomId: RoomId }> {
   const create = checkCreateEvent(room, input);
-  const invitees = [...new Set(input.invite)];
-  if (invitees.length > maxInvitees) throw errors.invalidParam(`A new room takes ${maxInvitees} invitees at most`);
+  const everybody = new Set(input.invite);
+  if (everybody.size > maxInvitees) throw errors.invalidParam(`A new room takes ${maxInvitees} invitees at most`);
+  // Those of other servers are invited by way of these, once there is a room.
+  const invitees = [...everybody].filter((invitee) => isLocalUser(room, invitee));
   if (input.initialState.length > maxInitialState) {
     throw errors.invalidParam(`A new room takes ${maxInitialState} events of initial_state at most`);
   }
-  for (const invitee of invitees) assertLocalInvitee(room, invitee);
   const key = await fetchSigningKey(room);
   const profiles = new Map<UserId, JsonObject>();
   const members = [input.creator, ...invitees];

@@ -3,8 +3,8 @@ import { parseUserId, serverNameOf, type UserId } from "../../shared/ids.ts";
 import { withFields } from "../../shared/json.ts";
 import { membershipOf } from "../../shared/matrix/content/member.ts";
 import type { MatrixEvent } from "../../shared/matrix/event.ts";
-import type { Membership } from "../../shared/rpc/room.ts";
 import type { RoomContext } from "./context.ts";
+import type { MemberMove } from "./servers.ts";
 import type { RoomTransaction } from "./store/index.ts";
 import type { RoomFacts } from "./store/room.ts";
 
@@ -33,6 +33,8 @@ export interface StateEffect {
   readonly invitedMembers: number;
   /** Users of this server whose own member event is another now. */
   readonly localMembers: UserId[];
+  /** Everybody whose own member event is another now. */
+  readonly moves: readonly MemberMove[];
   /** Whether the directory's copy of the room is old now. */
   readonly isSummary: boolean;
 }
@@ -49,6 +51,7 @@ interface Update {
 export function applyCurrentState(room: RoomContext, tx: RoomTransaction, update: Update): StateEffect {
   const counts = { join: update.facts.joinedMembers, invite: update.facts.invitedMembers };
   const localMembers: UserId[] = [];
+  const moves: MemberMove[] = [];
   const gone: UserId[] = [];
   let isSummary = false;
   for (const change of update.changes) {
@@ -60,13 +63,14 @@ export function applyCurrentState(room: RoomContext, tx: RoomTransaction, update
     if (type !== "m.room.member" || stateKey === null) continue;
     const moved = putMembership(room, tx, { stateKey, event, change, streamPosition: update.streamPosition });
     if (moved === null) continue;
+    moves.push(moved);
     if (moved.before === "join" || moved.before === "invite") counts[moved.before] -= 1;
     if (moved.after === "join" || moved.after === "invite") counts[moved.after] += 1;
     if (moved.after !== "join") gone.push(moved.userId);
     if (serverNameOf(moved.userId) === room.config.serverName) localMembers.push(moved.userId);
   }
   stopTyping(tx, update, gone);
-  return { joinedMembers: counts.join, invitedMembers: counts.invite, localMembers, isSummary };
+  return { joinedMembers: counts.join, invitedMembers: counts.invite, localMembers, moves, isSummary };
 }
 
 function eventOf(tx: RoomTransaction, { eventNid }: StateChange, cause: Update["cause"]): MatrixEvent | null {
@@ -74,18 +78,12 @@ function eventOf(tx: RoomTransaction, { eventNid }: StateChange, cause: Update["
   return eventNid === cause.eventNid ? cause.event : tx.events.byNid(eventNid).event;
 }
 
-interface Move {
-  readonly userId: UserId;
-  readonly before: Membership | null;
-  readonly after: Membership;
-}
-
 /** Whoever has no member event any more, because resolution has undone it, is out of the room. */
 function putMembership(
   room: RoomContext,
   tx: RoomTransaction,
   input: { stateKey: string; event: MatrixEvent | null; change: StateChange; streamPosition: number },
-): Move | null {
+): MemberMove | null {
   const userId = parseUserId(input.stateKey);
   const after = input.event === null ? "leave" : membershipOf(input.event.content);
   if (userId === null || after === null) return null;

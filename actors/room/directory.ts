@@ -25,15 +25,15 @@ export function projectDirectoryLater(room: RoomContext): void {
 }
 
 /** Writes what the directory lacks, until nothing is owed. One at a time: who comes later waits for the one under way. */
-export function projectDirectory(room: RoomContext): Promise<void> {
+export async function projectDirectory(room: RoomContext): Promise<void> {
   const underWay = running.get(room);
-  if (underWay !== undefined) return underWay;
+  if (underWay !== undefined) return await underWay;
   const facts = room.store.room.find();
-  if (facts === null || !isBehind(facts)) return Promise.resolve();
+  if (facts === null || !isBehind(facts)) return;
   projectDirectoryLater(room);
   const task = Promise.resolve().then(() => projectAll(room));
   running.set(room, task);
-  return task;
+  await task;
 }
 
 async function projectAll(room: RoomContext): Promise<void> {

@@ -4,6 +4,7 @@ import type { EventId, UserId } from "../../shared/ids.ts";
 import { define, type JsonObject } from "../../shared/json.ts";
 import { commit } from "./commit.ts";
 import type { RoomContext } from "./context.ts";
+import { noteTyping, typingForServers } from "./outbound-ephemeral.ts";
 import type { RoomTransaction } from "./store/index.ts";
 import type { ReceiptRecord, ReceiptType } from "./store/receipts.ts";
 import type { RoomFacts } from "./store/room.ts";
@@ -51,7 +52,7 @@ export function expireTyping(room: RoomContext): void {
 }
 
 /** Stores who types until when, in place of what was stored before; only a change of the list takes a position. */
-function storeTyping(
+export function storeTyping(
   room: RoomContext,
   tx: RoomTransaction,
   facts: RoomFacts,
@@ -62,13 +63,19 @@ function storeTyping(
   const isNews = before.length !== typing.size || before.some((userId) => !typing.has(userId));
   const json: JsonObject = {};
   for (const [userId, untilMs] of typing) define(json, userId, untilMs);
-  tx.room.setTyping(json, isNews ? tx.room.takePosition() : facts.typingPosition);
+  const typingNow = new Set(typing.keys());
+  const forServers = typingForServers(room, before, typingNow);
+  const streamPosition = isNews || forServers.size > 0 ? tx.room.takePosition() : facts.streamPosition;
+  tx.room.setTyping(json, isNews ? streamPosition : facts.typingPosition);
   if (typing.size > 0) room.alarm.ensure(Math.min(...typing.values()));
-  if (isNews) oweWakes(room, { membershipChanges: [] });
+  if (forServers.size > 0) noteTyping(room, forServers, { streamPosition, typing: typingNow });
+  if (isNews || forServers.size > 0) {
+    oweWakes(room, { membershipChanges: [], isForUsers: isNews, isForServers: forServers.size > 0 });
+  }
 }
 
 /** User id → ms since epoch when they cease to type; only those whose time is not over. */
-function stillTyping(facts: RoomFacts, now: number): Map<string, number> {
+export function stillTyping(facts: RoomFacts, now: number): Map<string, number> {
   const typing = new Map<string, number>();
   for (const [userId, untilMs] of Object.entries(facts.typing)) {
     if (typeof untilMs === "number" && untilMs > now) typing.set(userId, untilMs);
@@ -104,7 +111,7 @@ export async function sendReceipt(
     const ts = room.clock.now();
     tx.receipts.put({ userId, receiptType, threadId, eventId, eventPosition, ts, streamPosition });
     // A private receipt is news to its owner only, but the owner's other devices are woken as everybody else is.
-    oweWakes(room, { membershipChanges: [] });
+    oweWakes(room, { membershipChanges: [], isForServers: receiptType === "m.read" });
     return null;
   });
 }

@@ -5,6 +5,7 @@ import { parseRoomFilter, type RoomFilter } from "../../shared/matrix/filter.ts"
 import { stripEvent, strippedStateEvents } from "../../shared/matrix/stripped-state.ts";
 import type { RoomSyncInput, RoomSyncResult } from "../../shared/rpc/room.ts";
 import type { RoomContext } from "./context.ts";
+import { findOutside, outsideSection } from "./remote-membership.ts";
 import { findStateAt } from "./state.ts";
 import type { MembershipRecord } from "./store/memberships.ts";
 import { joinedSection, leftSection, type SyncRequest } from "./sync-section.ts";
@@ -24,6 +25,8 @@ export function syncRoom(room: RoomContext, input: RoomSyncInput): RoomSyncResul
 }
 
 function sectionFor(room: RoomContext, input: RoomSyncInput): RoomSyncResult {
+  const outside = findOutside(room, input.userId);
+  if (outside !== null) return outsideSection(room, input, outside);
   const facts = room.store.room.find();
   const member = facts === null ? null : room.store.memberships.find(input.userId);
   if (facts === null || member === null || member.isForgotten) {

@@ -3,20 +3,34 @@ import { describeError } from "../../shared/log.ts";
 import type { RoomContext } from "./context.ts";
 import { projectDirectory } from "./directory.ts";
 import { expireTyping } from "./ephemeral.ts";
+import { continueJoin } from "./join-remote.ts";
+import { noteRoom } from "./noting.ts";
+import { tellOutside } from "./remote-membership.ts";
+import { continueUpgrade } from "./upgrade.ts";
 import { repeatWakes } from "./wakes.ts";
 
 /** How long a client may repeat a request and get the same answer. */
 export const transactionLifetimeMs = 24 * 60 * 60 * 1000;
 /** Old transactions are dropped in one go, this often at most. */
 const trimPauseMs = 60 * 60 * 1000;
-/** How long the server's register may lack the room before the alarm sees to it. */
-const noteAfterMs = 10_000;
+
+type Work = (room: RoomContext) => void | Promise<void>;
+
+/** Also of a room that other servers are in, and this one is not. */
+const atAnyTime: readonly Work[] = [tellOutside, continueJoin];
+const ofRoom: readonly Work[] = [
+  trimTransactions,
+  expireTyping,
+  repeatWakes,
+  projectDirectory,
+  noteRoom,
+  continueUpgrade,
+];
 
 /** Everything that is due. Each piece of work fails alone. @throws Error when one did: the alarm is set again. */
 export async function onRoomAlarm(room: RoomContext): Promise<void> {
-  if (room.store.room.find() === null) return;
   const failed: string[] = [];
-  for (const work of [trimTransactions, expireTyping, repeatWakes, projectDirectory, noteRoom]) {
+  for (const work of [...atAnyTime, ...(room.store.room.find() === null ? [] : ofRoom)]) {
     try {
       await work(room);
     } catch (thrown) {
@@ -45,16 +59,4 @@ export function trimTransactions(room: RoomContext): void {
   }
   room.memory.trimTs = Math.max((oldest ?? now) + transactionLifetimeMs, now + trimPauseMs);
   if (oldest !== null) room.alarm.ensure(room.memory.trimTs);
-}
-
-/** Makes sure that the server's register notes the room even if this instance dies. To be called when the room is made. */
-export function noteRoomLater(room: RoomContext): void {
-  room.alarm.ensure(room.clock.now() + noteAfterMs);
-}
-
-/** Has the server's register note the room, for maintenance that visits every room. */
-export async function noteRoom(room: RoomContext): Promise<void> {
-  if (room.store.room.find()?.isNoted !== false) return;
-  await room.actors.server(room.config.serverName).noteRoom(room.roomId);
-  room.store.transaction((tx) => tx.room.setNoted());
 }

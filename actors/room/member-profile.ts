@@ -10,12 +10,12 @@ export function isLocalUser(room: RoomContext, userId: UserId): boolean {
 }
 
 /**
- * Refuses an invitee of another server: no event can be sent there yet, and an invite that nobody receives would be a lie.
+ * Refuses an invitee of another server: their server has to sign the invite first (`invite-remote.ts`).
  * @throws MatrixError M_FORBIDDEN
  */
 export function assertLocalInvitee(room: RoomContext, invitee: UserId): void {
   if (isLocalUser(room, invitee)) return;
-  throw errors.forbidden(`${invitee} cannot be invited: this server does not federate with ${serverNameOf(invitee)}`);
+  throw errors.forbidden(`${invitee} can only be invited by way of ${serverNameOf(invitee)}`);
 }
 
 /**
@@ -27,7 +27,9 @@ export async function fetchMemberProfile(
   userId: UserId,
   occasion: ProfileOccasion,
 ): Promise<JsonObject> {
-  return isLocalUser(room, userId) ? profileFields(await room.actors.user(userId).getMemberProfile(occasion)) : {};
+  return isLocalUser(room, userId)
+    ? profileFields(await room.actors.user(userId).getMemberProfile(occasion, room.roomId))
+    : {};
 }
 
 /** Of a profile, what a member event carries. */

@@ -4,17 +4,21 @@ import { type EventId, parseUserId, type UserId } from "../../shared/ids.ts";
 import { field, type JsonObject, stringField, withFields } from "../../shared/json.ts";
 import { canonicalJson, checkCanonical } from "../../shared/matrix/canonical-json.ts";
 import { membershipOf } from "../../shared/matrix/content/member.ts";
-import type { ChangeMembershipInput, Membership, SendEventInput } from "../../shared/rpc/room.ts";
+import type { ChangeMembershipInput, Membership, MembershipChange, SendEventInput } from "../../shared/rpc/room.ts";
 import type { SigningKey } from "../../shared/rpc/server.ts";
 import { admitLocalEvent, stateEvent } from "./admit.ts";
 import { commit } from "./commit.ts";
 import type { RoomContext } from "./context.ts";
+import { knownServers, needsOthers } from "./join-remote.ts";
 import { assertLocalInvitee, fetchMemberProfile, isLocalUser, profileFields } from "./member-profile.ts";
+import { findOutside, forgetOutside } from "./remote-membership.ts";
+import { isHere } from "./residency.ts";
 import { authoriserFor, fetchRoomsThatAllow } from "./restricted-join.ts";
 import { fetchSigningKey } from "./signing.ts";
 import { findCurrentState } from "./state.ts";
 import type { EventRecord } from "./store/events.ts";
 import type { RoomTransaction } from "./store/index.ts";
+import { MemberProfileStore } from "./store/member-profiles.ts";
 import { deliverWakesTo } from "./wakes.ts";
 
 /** Longest name and avatar URL of a member event, in characters. */
@@ -46,20 +50,42 @@ interface MemberChange {
 /**
  * Changes a membership. A change that is made already is answered with the event that made it.
  *
+ * @returns a null event id where only other servers, which are in the room, can make the change.
  * @throws MatrixError M_FORBIDDEN with the rule's reason; M_BAD_STATE (403) for what makes no sense in the target's state;
- *   M_NOT_FOUND for joining or knocking on a room that does not exist; M_LIMIT_EXCEEDED
+ *   M_LIMIT_EXCEEDED
  * @see https://spec.matrix.org/v1.19/client-server-api/#room-membership
  */
-export function changeMembership(
-  room: RoomContext,
-  input: ChangeMembershipInput,
-): Promise<{ eventId: EventId | null }> {
+export async function changeMembership(room: RoomContext, input: ChangeMembershipInput): Promise<MembershipChange> {
   const { action, requester, target } = input;
   if (input.thirdPartySigned !== null) {
     throw errors.unrecognized("Joining with an invite by third-party id is not supported yet");
   }
+  if (action === "leave") {
+    const outside = findOutside(room, requester);
+    if (outside !== null && outside.membership === "leave") return { eventId: outside.eventId };
+  }
+  if (await isElsewhere(room, input)) return { eventId: null, servers: knownServers(room, requester) };
   const content: JsonObject = input.reason === null ? {} : { reason: input.reason };
   return changeMember(room, { action, requester, target, content, deviceId: null });
+}
+
+/** Whether the requester's own membership is for other servers to change. */
+async function isElsewhere(room: RoomContext, { action, requester }: ChangeMembershipInput): Promise<boolean> {
+  switch (action) {
+    case "join":
+      return needsOthers(room, requester);
+    case "knock":
+      return !isHere(room, room.store);
+    case "leave": {
+      const outside = findOutside(room, requester);
+      if (outside !== null) return outside.membership === "invite" || outside.membership === "knock";
+      if (room.store.room.find() === null || isHere(room, room.store)) return false;
+      const membership = room.store.memberships.find(requester)?.membership;
+      return membership === "invite" || membership === "knock";
+    }
+    default:
+      return false;
+  }
 }
 
 /**
@@ -108,13 +134,11 @@ async function changeMember(room: RoomContext, change: MemberChange): Promise<{ 
   return { eventId };
 }
 
-/** @throws MatrixError M_NOT_FOUND, M_FORBIDDEN */
+/** @throws MatrixError M_FORBIDDEN */
 function assertReachable(room: RoomContext, { action, requester, target }: MemberChange): void {
-  if (room.store.room.find() === null) {
-    // Another server may know the room; there is none yet that could be asked.
-    if (action === "join" || action === "knock") throw errors.notFound("No server is known that is in the room");
-    throw errors.forbidden(`${requester} is not in the room`);
-  }
+  if (room.store.room.find() === null) throw errors.forbidden(`${requester} is not in the room`);
+  // By a state that is long outdated, nothing can be decided.
+  if (!isHere(room, room.store)) throw errors.forbidden("This server is not in the room");
   if (action !== "invite") return;
   assertLocalInvitee(room, target);
   // Said before the invitee's limit is counted: a stranger to the room must not use it up.
@@ -171,6 +195,7 @@ function countLimits(room: RoomContext, membership: Membership, old: EventRecord
  * @see https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3roomsroomidforget
  */
 export async function forget(room: RoomContext, requester: UserId): Promise<null> {
+  forgetOutside(room, requester);
   await commit(room, (tx) => {
     const member = tx.room.find() === null ? null : tx.memberships.find(requester);
     if (member === null) return;
@@ -185,15 +210,24 @@ export async function forget(room: RoomContext, requester: UserId): Promise<null
 
 /**
  * Writes the user's new name and avatar into the room, where the user is joined and they differ.
+ *
+ * @param told `version` counts the profile's changes: what was told before a newer one and comes after it is not taken.
  * @see https://spec.matrix.org/v1.19/client-server-api/#events-on-change-of-profile-information
  */
-export async function updateMemberProfile(room: RoomContext, userId: UserId, profile: JsonObject): Promise<null> {
+export async function updateMemberProfile(
+  room: RoomContext,
+  userId: UserId,
+  { profile, version }: { profile: JsonObject; version: number },
+): Promise<null> {
   if (room.store.room.find() === null || !isLocalUser(room, userId)) return null;
   const key = await fetchSigningKey(room);
   const content = withFields(profileFields(profile), { membership: "join" });
   await commit(room, (tx) => {
     const old = findCurrentState(tx, "m.room.member", userId);
     if (old === null || membershipOf(old.event.content) !== "join") return;
+    const told = new MemberProfileStore(room.sql);
+    if (version < told.versionOf(userId)) return;
+    told.setVersion(userId, version);
     const isSame = (name: string): boolean => field(old.event.content, name) === field(content, name);
     if (isSame("displayname") && isSame("avatar_url") && old.redactedBy === null) return;
     admitLocalEvent(room, tx, key, stateEvent(userId, "m.room.member", userId, content));

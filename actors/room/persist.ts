@@ -10,8 +10,11 @@ import { indexAuthChain } from "./auth-chains.ts";
 import type { RoomContext } from "./context.ts";
 import { applyCurrentState, type StateChange } from "./current-state.ts";
 import { projectDirectoryLater } from "./directory.ts";
+import type { PlaceInPast } from "./gaps.ts";
 import { applyPendingRedactions, applyRedaction } from "./redactions.ts";
 import { resolveRoots } from "./resolve.ts";
+import { followServers, isForServers } from "./servers.ts";
+import { stateRootAt } from "./state.ts";
 import { differencesOf, type StateRoot, setEntries } from "./state-tree.ts";
 import type { EventRecord, EventStatus } from "./store/events.ts";
 import type { RoomTransaction } from "./store/index.ts";
@@ -29,6 +32,8 @@ export interface AcceptedEvent {
   /** The request that made it; null when it was not made here. */
   readonly deviceId: string | null;
   readonly txnId: string | null;
+  /** Of this server's making, or taken on another's behalf: this server sends it to the others. */
+  readonly isOurs?: boolean;
   /** Its record, where it is here already as an outlier. Absent for events made here: nobody can know those before. */
   readonly known?: EventRecord | null;
 }
@@ -57,17 +62,20 @@ export function persistEvent(room: RoomContext, tx: RoomTransaction, accepted: A
   const followed = followedBy(tx, event, new Set(ends.map((end) => end.eventId)));
   const others = ends.filter((end) => !followed.has(end.eventId)).map((end) => end.root);
   const eventNid = Math.max(facts.eventNid, placement.eventNid);
+  const isOurs = accepted.isOurs === true && isForServers(room, tx, event);
   const current = storeAndResolve(tx, accepted, { placement, streamPosition, others });
   if (current === null) {
     tx.room.setEventNid(eventNid);
     return false;
   }
   tx.extremities.replace(placement.eventNid, [...followed]);
+  if (isOurs) tx.servers.insertOutbound(streamPosition, placement.eventNid);
   applyRedaction(tx, event, placement);
   if (accepted.known !== undefined) applyPendingRedactions(tx, event, placement.eventNid);
   const changes = stateChanges(tx, facts, placement, current.root);
   const cause = { event, eventNid: placement.eventNid };
   const effect = applyCurrentState(room, tx, { facts, changes, cause, streamPosition });
+  const servers = followServers(room, tx, effect.moves, { streamPosition, isSent: isOurs });
   tx.room.advance({
     streamPosition,
     eventNid,
@@ -77,7 +85,7 @@ export function persistEvent(room: RoomContext, tx: RoomTransaction, accepted: A
     directoryOwed: effect.isSummary ? streamPosition : facts.directoryOwed,
   });
   if (effect.isSummary) projectDirectoryLater(room);
-  oweWakes(room, { membershipChanges: effect.localMembers });
+  oweWakes(room, { membershipChanges: effect.localMembers, isForServers: isOurs, servers });
   return true;
 }
 
@@ -126,6 +134,26 @@ export function persistUnseen(
   if (placement.eventNid > facts.eventNid) tx.room.setEventNid(placement.eventNid);
   if (status !== "rejected") applyPendingRedactions(tx, event, placement.eventNid);
   return placement.eventNid;
+}
+
+/**
+ * Stores an authorized event as part of the room's past: it changes no current state, is no end of the graph, and nobody is
+ * woken for it. Clients are given it where they read back to its place.
+ */
+export function persistPast(
+  tx: RoomTransaction,
+  input: { event: MatrixEvent; before: StateRoot; known: EventRecord | null },
+  { position, after }: PlaceInPast,
+): void {
+  const facts = tx.room.get();
+  const accepted = { ...input, deviceId: null, txnId: null };
+  const placement = placementOf(tx, facts, accepted);
+  // The live room knew nothing of it: what was current there is what was current before the gap.
+  const currentRoot = after === null ? null : stateRootAt(tx, after);
+  store(tx, accepted, { ...placement, status: "accepted", streamPosition: position, currentRoot });
+  if (placement.eventNid > facts.eventNid) tx.room.setEventNid(placement.eventNid);
+  applyRedaction(tx, input.event, placement);
+  applyPendingRedactions(tx, input.event, placement.eventNid);
 }
 
 function nextNid(facts: RoomFacts): number {

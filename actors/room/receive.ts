@@ -4,8 +4,8 @@
  *
  * @see https://spec.matrix.org/v1.19/server-server-api/#checks-performed-on-receipt-of-a-pdu
  */
-import type { EventId, ServerName } from "../../shared/ids.ts";
-import { field, type JsonObject, withFields } from "../../shared/json.ts";
+import { type EventId, parseUserId, type ServerName, serverNameOf } from "../../shared/ids.ts";
+import { field, type JsonObject, stringField, withFields } from "../../shared/json.ts";
 import { describeError } from "../../shared/log.ts";
 import { eventFromPdu, type MatrixEvent, referencedEvents } from "../../shared/matrix/event.ts";
 import type { AuthDecision } from "../../shared/matrix/event-auth/decision.ts";
@@ -13,15 +13,18 @@ import { authorize } from "../../shared/matrix/event-auth/state-dependent.ts";
 import { checkStateIndependent } from "../../shared/matrix/event-auth/state-independent.ts";
 import { checkEventFormat } from "../../shared/matrix/event-format.ts";
 import { createEventIdOf, eventIdOf, roomIdOf } from "../../shared/matrix/event-id.ts";
+import { numberValue } from "../../shared/matrix/exact-numbers.ts";
 import { hasValidContentHash } from "../../shared/matrix/hashes.ts";
 import { redact } from "../../shared/matrix/redaction.ts";
 import type { RoomVersionRules } from "../../shared/matrix/room-version.ts";
-import { compileServerAcl, isServerAllowed } from "../../shared/matrix/server-acl.ts";
 import { requiredSigners, type VerifyKeys, verifyEvent } from "../../shared/matrix/signing.ts";
+import type { PduOutcome } from "../../shared/rpc/room-peers.ts";
 import { commit } from "./commit.ts";
 import type { RoomContext } from "./context.ts";
-import { persistEvent, persistUnseen } from "./persist.ts";
+import { leaveGap, type PlaceInPast } from "./gaps.ts";
+import { persistEvent, persistPast, persistUnseen } from "./persist.ts";
 import { resolveRoots } from "./resolve.ts";
+import { isShutOut } from "./server-acl.ts";
 import { findCurrentState, stateLookupAt } from "./state.ts";
 import type { StateRoot } from "./state-tree.ts";
 import type { EventRecord } from "./store/events.ts";
@@ -33,27 +36,20 @@ import type { RoomTransaction } from "./store/index.ts";
  */
 export type KeyLookup = (server: ServerName, validAt: number | null) => VerifyKeys | null;
 
-/** What became of a PDU. */
-export type PduOutcome =
-  | { readonly kind: "accepted" | "softFailed" | "outlier" | "duplicate"; readonly eventId: EventId }
-  | { readonly kind: "rejected"; readonly eventId: EventId; readonly rule: string; readonly reason: string }
-  /** Not stored: no valid event, or not for this room. */
-  | { readonly kind: "dropped"; readonly eventId: EventId | null; readonly reason: string }
-  /** Not stored: events that it follows, or that authorize it, are not here. To be given again once they are. */
-  | {
-      readonly kind: "missing";
-      readonly eventId: EventId;
-      readonly prevEvents: readonly EventId[];
-      readonly authEvents: readonly EventId[];
-    };
-
 /** How a PDU is taken. */
 export interface Receipt {
   readonly keysFor: KeyLookup;
   /** Outside the graph: part of an auth chain or of a state, of which only the events that authorize it must be here. */
   readonly isOutlier: boolean;
-  /** The state after those of its prev events that are not here, as another server told; without it, they must be here. */
-  readonly stateOfMissing?: StateRoot;
+  /** Whether this server sends it to the other servers in the room: taken from the server of a user who has just joined. */
+  readonly isOurs?: boolean;
+  /**
+   * The state after those of its prev events that are not here, as another server told; several where they differ. Without
+   * it, they must be here.
+   */
+  readonly stateOfMissing?: StateRoot | readonly StateRoot[];
+  /** Where it belongs in the stream, where it is fetched as part of the past: it changes nothing of the present. */
+  readonly past?: PlaceInPast;
 }
 
 /** PDUs of one call, at most: what a transaction may carry. @see https://spec.matrix.org/v1.19/server-server-api/#transactions */
@@ -62,6 +58,10 @@ export const maxPdus = 50;
 /**
  * Takes PDUs that a server has sent, each by itself: what one of them ends in is no matter of the others. Those that
  * another of the same batch follows are taken before it.
+ *
+ * The room's ACL holds at this door: for the server that sends, and for the server of each event's sender, so that what is
+ * shut out does not come in by way of a friend. It does not hold for `admitPdu`: an event that others have built upon is
+ * fetched, and belongs to the graph, whoever sent it.
  *
  * @returns what became of each, in the order given.
  * @see https://spec.matrix.org/v1.19/server-server-api/#put_matrixfederationv1sendtxnid
@@ -75,15 +75,34 @@ export async function receivePdus(
   if (pdus.length > maxPdus) throw new Error(`a batch of ${pdus.length} PDUs was not cut down`);
   return commit(room, (tx) => {
     if (tx.room.find() === null) return pdus.map(() => dropped(null, "the room is not known here"));
-    // "any PDUs … from a server which is denied by the ACL … MUST be ignored"
-    const acl = findCurrentState(tx, "m.room.server_acl", "");
-    if (acl !== null && !isServerAllowed(compileServerAcl(acl.event.content), origin)) {
-      return pdus.map(() => dropped(null, `${origin} is shut out by the room's server ACL`));
-    }
     const outcomes = new Map<JsonObject, PduOutcome>();
     for (const pdu of inOrder(pdus, tx.room.rules())) {
-      outcomes.set(pdu, admitPdu(room, pdu, { keysFor, isOutlier: false }));
+      // "ACLs MUST be applied to all PDUs on a per-PDU basis": one of the batch may change the ACL.
+      const shutOut = [origin, serverOfSender(pdu)].find((server) => server !== null && isShutOut(room, tx, server));
+      const outcome = shutOut
+        ? dropped(idOf(pdu, tx.room.rules()), `${shutOut} is shut out by the room's server ACL`)
+        : admitPdu(room, pdu, { keysFor, isOutlier: false });
+      outcomes.set(pdu, outcome);
     }
+    return pdus.map((pdu) => outcomes.get(pdu) ?? dropped(null, "given twice"));
+  });
+}
+
+/**
+ * Takes PDUs that nobody has sent by themselves but that were fetched, each by itself; those that another of the same batch
+ * refers to are taken before it. No ACL holds here: see {@link receivePdus}.
+ *
+ * @returns what became of each, in the order given.
+ */
+export async function receiveFetched(
+  room: RoomContext,
+  pdus: readonly JsonObject[],
+  receipt: Receipt,
+): Promise<PduOutcome[]> {
+  return commit(room, (tx) => {
+    if (tx.room.find() === null) return pdus.map(() => dropped(null, "the room is not known here"));
+    const outcomes = new Map<JsonObject, PduOutcome>();
+    for (const pdu of inOrder(pdus, tx.room.rules())) outcomes.set(pdu, admitPdu(room, pdu, receipt));
     return pdus.map((pdu) => outcomes.get(pdu) ?? dropped(null, "given twice"));
   });
 }
@@ -92,12 +111,14 @@ export async function receivePdus(
 function inOrder(pdus: readonly JsonObject[], rules: RoomVersionRules): readonly JsonObject[] {
   if (pdus.length === 1) return pdus;
   const byId = new Map<EventId, JsonObject>();
+  const ordered = new Set<JsonObject>();
   for (const pdu of pdus) {
     const eventId = idOf(pdu, rules);
-    if (eventId !== null) byId.set(eventId, pdu);
+    // What is malformed is refused at any place, and may name a million events.
+    if (eventId === null) ordered.add(pdu);
+    else byId.set(eventId, pdu);
   }
-  const ordered = new Set<JsonObject>();
-  const entered = new Set<JsonObject>();
+  const entered = new Set<JsonObject>(ordered);
   const visit = (pdu: JsonObject): void => {
     // At most as deep as the batch is long. A cycle, which only chosen ids could make, ends at its second visit.
     if (entered.has(pdu)) return;
@@ -112,6 +133,12 @@ function inOrder(pdus: readonly JsonObject[], rules: RoomVersionRules): readonly
   };
   for (const pdu of pdus) visit(pdu);
   return [...ordered];
+}
+
+/** Null for what has no sender: its format is refused later. */
+function serverOfSender(pdu: JsonObject): ServerName | null {
+  const sender = parseUserId(stringField(pdu, "sender") ?? "");
+  return sender === null ? null : serverNameOf(sender);
 }
 
 /** Null for what is so malformed that it has no id. */
@@ -138,7 +165,7 @@ function checkPdu(room: RoomContext, tx: RoomTransaction, pdu: JsonObject, recei
   // Nobody signs what stands there.
   const received = withFields(pdu, { unsigned: undefined });
   // 1. "Is a valid event, otherwise it is dropped."
-  const format = checkEventFormat(received, rules);
+  const format = checkEventFormat(received, rules, { isPast: receipt.past !== undefined });
   if (!format.ok) return dropped(null, format.reason);
   if (roomIdOf(received, rules) !== room.roomId) return dropped(null, "the event is of another room");
   const eventId = eventIdOf(received, rules);
@@ -156,8 +183,7 @@ function checkPdu(room: RoomContext, tx: RoomTransaction, pdu: JsonObject, recei
 function signatureProblem(pdu: JsonObject, rules: RoomVersionRules, keysFor: KeyLookup): string | null {
   const signers = requiredSigners(pdu, rules);
   if (signers === null) return "it does not follow who must have signed the event";
-  const ts = field(pdu, "origin_server_ts");
-  const validAt = rules.enforcesKeyValidity && typeof ts === "number" ? ts : null;
+  const validAt = rules.enforcesKeyValidity ? numberValue(field(pdu, "origin_server_ts")) : null;
   for (const signer of signers) {
     const keys = keysFor(signer, validAt);
     if (keys === null) return `no keys of ${signer} are known`;
@@ -176,6 +202,7 @@ interface Candidate {
 function placePdu(room: RoomContext, tx: RoomTransaction, candidate: Candidate, receipt: Receipt): PduOutcome {
   const { event, known } = candidate;
   const { eventId } = event;
+  const { past } = receipt;
   const authEvents = event.authEvents.map((id) => tx.events.byId(id));
   const authMissing = event.authEvents.filter((_, index) => authEvents[index] === null);
   const prev = receipt.isOutlier ? { roots: [], missing: [] } : prevStates(tx, event);
@@ -183,10 +210,12 @@ function placePdu(room: RoomContext, tx: RoomTransaction, candidate: Candidate, 
   if (isLost || authMissing.length > 0) {
     return { kind: "missing", eventId, prevEvents: isLost ? prev.missing : [], authEvents: authMissing };
   }
-  const told = prev.missing.length > 0 && receipt.stateOfMissing !== undefined ? [receipt.stateOfMissing] : [];
+  const told = prev.missing.length > 0 && receipt.stateOfMissing !== undefined ? [receipt.stateOfMissing].flat() : [];
   const before = stateBefore(tx, [...prev.roots, ...told]);
   if (!before.ok) return dropped(eventId, `the state before the event cannot be resolved: ${before.reason}`);
   const placed = { ...candidate, before: before.root };
+  // What stands before an event of the past is asked for next, whatever becomes of the event itself.
+  if (past !== undefined) tx.extremities.addMissing(prev.missing, past.after);
   // 4. "Passes authorisation rules based on the event's auth events, otherwise it is rejected."
   const selected = authEvents.filter((record) => record !== null);
   const rejection = known?.status === "rejected" ? alreadyRejected : checkByAuthEvents(room, tx, event, selected);
@@ -195,8 +224,8 @@ function placePdu(room: RoomContext, tx: RoomTransaction, candidate: Candidate, 
     persistUnseen(tx, { ...placed, status: "outlier" });
     return { kind: "outlier", eventId };
   }
-  tx.extremities.addMissing(prev.missing);
-  return placeInGraph(room, tx, placed);
+  if (past === undefined && prev.missing.length > 0) tx.extremities.addMissing(prev.missing, leaveGap(tx));
+  return placeInGraph(room, tx, { ...placed, isOurs: receipt.isOurs ?? false, past: past ?? null });
 }
 
 const alreadyRejected = { rule: "", reason: "the event was rejected when it was first seen" };
@@ -227,13 +256,21 @@ function stateBefore(tx: RoomTransaction, roots: readonly StateRoot[]): ReturnTy
 }
 
 /** Steps 5 and 6, for an event whose place in the graph is known. */
-function placeInGraph(room: RoomContext, tx: RoomTransaction, placed: Candidate & { before: StateRoot }): PduOutcome {
+function placeInGraph(
+  room: RoomContext,
+  tx: RoomTransaction,
+  placed: Candidate & { before: StateRoot; isOurs: boolean; past: PlaceInPast | null },
+): PduOutcome {
   const { event, known, before } = placed;
   const { eventId } = event;
   const rules = tx.room.rules();
   // 5. "Passes authorisation rules based on the state before the event, otherwise it is rejected."
   const byState = authorize(event, rules, stateLookupAt(tx, before));
   if (!byState.allowed) return reject(room, tx, placed, byState);
+  if (placed.past !== null) {
+    persistPast(tx, placed, placed.past);
+    return { kind: "accepted", eventId };
+  }
   // 6. "Passes authorisation rules based on the current state of the room, otherwise it is soft failed."
   const current = tx.room.get().stateRoot;
   const byCurrent: AuthDecision = current === before ? byState : authorize(event, rules, stateLookupAt(tx, current));
@@ -255,7 +292,9 @@ function checkByAuthEvents(
     ? tx.events.byId(createEventIdOf(room.roomId))
     : findCurrentState(tx, "m.room.create", "");
   // A room begins once: a second create event would be allowed by the rules, which ask nothing of a state for it.
-  if (event.type === "m.room.create" && create !== null) return { rule: "1", reason: "the room has begun already" };
+  if (event.type === "m.room.create" && create !== null && create.eventId !== event.eventId) {
+    return { rule: "1", reason: "the room has begun already" };
+  }
   // An event named twice is "duplicate entries for a given type and state_key pair".
   const named = field(event.pdu, "auth_events");
   if (Array.isArray(named) && named.length !== event.authEvents.length) {

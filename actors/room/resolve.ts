@@ -4,6 +4,7 @@ import type { StateMap } from "../../shared/matrix/state-map.ts";
 import type { ResolutionContext } from "../../shared/matrix/state-res/context.ts";
 import { maxConflictedEvents, resolveConflicts } from "../../shared/matrix/state-res/resolve.ts";
 import { authDifferenceOf, conflictedSubgraphOf } from "./auth-chains.ts";
+import { ResolutionEvents, withinWork } from "./resolution-events.ts";
 import { findStateAt } from "./state.ts";
 import { differencesOf, getEntry, type StateRoot, setEntries } from "./state-tree.ts";
 import type { EventRecord } from "./store/events.ts";
@@ -15,7 +16,9 @@ export const maxStates = 20;
 /** A resolved state; or why there is none: a crafted graph must not hold up the room. */
 export type RootResolution =
   | { readonly ok: true; readonly root: StateRoot }
-  | { readonly ok: false; readonly reason: "tooManyStates" | "tooManyConflicts" | "authChainTooLong" };
+  | { readonly ok: false; readonly reason: "tooManyStates" | GivenUp };
+
+type GivenUp = "tooManyConflicts" | "authChainTooLong" | "tooMuchWork";
 
 /** A key on which the states do not agree, and what each of them has for it; 0: nothing. */
 interface Contest {
@@ -37,7 +40,7 @@ export function resolveRoots(tx: RoomTransaction, roots: readonly StateRoot[]): 
   if (contests === null) return { ok: false, reason: "tooManyConflicts" };
   const agreed = new Map<number, number>();
   const contested = tx.room.rules().stateResolution === "v1" ? setAside(contests, agreed) : contests;
-  const resolved = resolveContests(tx, base, contested, agreed);
+  const resolved = withinWork(() => resolveContests(tx, base, contested, agreed)) ?? "tooMuchWork";
   return typeof resolved === "string"
     ? { ok: false, reason: resolved }
     : { ok: true, root: setEntries(tx.stateNodes, base, resolved) };
@@ -75,19 +78,21 @@ function resolveContests(
   base: StateRoot,
   contests: readonly Contest[],
   agreed: ReadonlyMap<number, number>,
-): Map<number, number> | "tooManyConflicts" | "authChainTooLong" {
+): Map<number, number> | GivenUp {
   const result = new Map<number, number>(agreed);
   if (contests.length === 0) return result;
-  const lookup = new EventLookup(tx);
+  const lookup = new ResolutionEvents(tx);
+  const context = contextOf(tx, base, lookup);
   const contestedKeys = new Set(contests.map(({ stateKeyNid }) => stateKeyNid));
   const heldNid = (stateKeyNid: number): number =>
     contestedKeys.has(stateKeyNid) ? 0 : (agreed.get(stateKeyNid) ?? getEntry(tx.stateNodes, base, stateKeyNid));
-  const conflicted = lookup.load(new Set(contests.flatMap(({ eventNids }) => eventNids.filter((nid) => nid !== 0))));
-  if (conflicted.length > maxConflictedEvents) return "tooManyConflicts";
+  const conflictedNids = new Set(contests.flatMap(({ eventNids }) => eventNids.filter((nid) => nid !== 0)));
+  const conflicted = conflictedNids.size > maxConflictedEvents ? null : lookup.load(conflictedNids);
+  if (conflicted === null) return "tooManyConflicts";
   const between = conflictSets(tx, lookup, { contests, conflicted, heldNid });
-  if (between === null) return "authChainTooLong";
+  if (typeof between === "string") return between;
   const resolution = resolveConflicts({
-    ...contextOf(tx, base, lookup),
+    ...context,
     unconflicted: (type, stateKey) => {
       const stateKeyNid = tx.stateKeys.find(type, stateKey);
       const nid = stateKeyNid === null ? 0 : heldNid(stateKeyNid);
@@ -104,7 +109,7 @@ function resolveContests(
 
 function setResolved(
   tx: RoomTransaction,
-  lookup: EventLookup,
+  lookup: ResolutionEvents,
   state: StateMap<EventId>,
   result: Map<number, number>,
 ): void {
@@ -115,16 +120,16 @@ function setResolved(
   }
 }
 
-/** The auth difference and the conflicted subgraph, as event ids; null when a budget is used up. */
+/** The auth difference and the conflicted subgraph, as event ids. */
 function conflictSets(
   tx: RoomTransaction,
-  lookup: EventLookup,
+  lookup: ResolutionEvents,
   input: {
     contests: readonly Contest[];
     conflicted: readonly EventRecord[];
     heldNid: (stateKeyNid: number) => number;
   },
-): { authDifference: Set<EventId>; conflictedSubgraph: Set<EventId> } | null {
+): { authDifference: Set<EventId>; conflictedSubgraph: Set<EventId> } | GivenUp {
   const { contests, conflicted, heldNid } = input;
   const { stateResolution } = tx.room.rules();
   const none = { authDifference: new Set<EventId>(), conflictedSubgraph: new Set<EventId>() };
@@ -133,66 +138,34 @@ function conflictSets(
   const sides = Array.from({ length: states }, (_, state) =>
     contests.map(({ eventNids }) => eventNids[state] ?? 0).filter((nid) => nid !== 0),
   );
+  const contested = new Set(conflicted.map((record) => record.eventNid));
   const isHeld = (eventNid: number): boolean => {
-    const { type, stateKey } = lookup.byNid(eventNid);
-    const stateKeyNid = stateKey === null ? null : tx.stateKeys.find(type, stateKey);
+    if (contested.has(eventNid)) return false;
+    const stateKeyNid = tx.stateKeys.findOfEvent(eventNid);
     return stateKeyNid !== null && heldNid(stateKeyNid) === eventNid;
   };
   const records = sides.map((side) => side.map((nid) => lookup.byNid(nid)));
   const difference = authDifferenceOf(tx, records, isHeld);
   const subgraph = stateResolution === "v2.1" ? conflictedSubgraphOf(tx, conflicted) : new Set<number>();
-  if (difference === null || subgraph === null) return null;
-  if (difference.size + subgraph.size > maxConflictedEvents) return null;
-  return { authDifference: lookup.idsOf(difference), conflictedSubgraph: lookup.idsOf(subgraph) };
+  if (difference === null || subgraph === null) return "authChainTooLong";
+  if (difference.size + subgraph.size > maxConflictedEvents) return "tooManyConflicts";
+  const [differing, between] = [lookup.load(difference), lookup.load(subgraph)];
+  if (differing === null || between === null) return "tooManyConflicts";
+  return { authDifference: idsOf(differing), conflictedSubgraph: idsOf(between) };
 }
 
-function contextOf(tx: RoomTransaction, base: StateRoot, lookup: EventLookup): ResolutionContext {
+function idsOf(records: readonly EventRecord[]): Set<EventId> {
+  return new Set(records.map((record) => record.eventId));
+}
+
+function contextOf(tx: RoomTransaction, base: StateRoot, lookup: ResolutionEvents): ResolutionContext {
   const create = findStateAt(tx, base, "m.room.create", "");
   if (create === null) throw new Error("a state has no create event");
+  lookup.setCreate(create);
   return {
     rules: tx.room.rules(),
     create: create.event,
     eventById: (eventId) => lookup.byId(eventId)?.event ?? null,
     isRejected: (eventId) => lookup.byId(eventId)?.status === "rejected",
   };
-}
-
-/** Events for the length of one resolution, each read once. */
-class EventLookup {
-  readonly #store: RoomRead;
-  readonly #byNid = new Map<number, EventRecord>();
-  readonly #byId = new Map<EventId, EventRecord | null>();
-
-  constructor(store: RoomRead) {
-    this.#store = store;
-  }
-
-  byNid(eventNid: number): EventRecord {
-    return this.#byNid.get(eventNid) ?? this.#keep(this.#store.events.byNid(eventNid));
-  }
-
-  byId(eventId: EventId): EventRecord | null {
-    const known = this.#byId.get(eventId);
-    if (known !== undefined) return known;
-    const record = this.#store.events.byId(eventId);
-    if (record !== null) return this.#keep(record);
-    this.#byId.set(eventId, null);
-    return null;
-  }
-
-  load(eventNids: ReadonlySet<number>): EventRecord[] {
-    const wanted = [...eventNids].filter((nid) => !this.#byNid.has(nid));
-    for (const record of this.#store.events.byNids(wanted)) this.#keep(record);
-    return [...eventNids].map((nid) => this.byNid(nid));
-  }
-
-  idsOf(eventNids: ReadonlySet<number>): Set<EventId> {
-    return new Set(this.load(eventNids).map((record) => record.eventId));
-  }
-
-  #keep(record: EventRecord): EventRecord {
-    this.#byNid.set(record.eventNid, record);
-    this.#byId.set(record.eventId, record);
-    return record;
-  }
 }

@@ -21,20 +21,35 @@ const maxCandidates = 200;
  * @see https://spec.matrix.org/v1.19/client-server-api/#restricted-rooms
  */
 export async function fetchRoomsThatAllow(room: RoomContext, userId: UserId): Promise<ReadonlySet<RoomId>> {
+  return new Set(
+    (await askAllowingRooms(room, userId)).filter(({ isJoined }) => isJoined === true).map(({ roomId }) => roomId),
+  );
+}
+
+/** What the rooms say that the join rule names; null: this server is not in that room, and cannot know. */
+export async function askAllowingRooms(
+  room: RoomContext,
+  userId: UserId,
+): Promise<{ roomId: RoomId; isJoined: boolean | null }[]> {
   const candidates = restrictingRooms(room.store, userId).filter((roomId) => roomId !== room.roomId);
   const asked = candidates.slice(0, maxAllowingRooms);
   const answers = await Promise.all(asked.map((roomId) => room.actors.room(roomId).isJoined(userId)));
-  return new Set(asked.filter((_, index) => answers[index] === true));
+  return asked.map((roomId, index) => ({ roomId, isJoined: answers[index] ?? null }));
+}
+
+/** Whether the user can only join by meeting a condition of the join rule. */
+export function mustMeetCondition(store: RoomRead, userId: UserId): boolean {
+  const membership = store.memberships.find(userId)?.membership;
+  if (membership === "join" || membership === "invite" || membership === "ban") return false;
+  if (!store.room.rules().allowsRestrictedJoin) return false;
+  const rule = joinRuleOf(findCurrentState(store, "m.room.join_rules", "")?.event.content ?? null);
+  return rule === "restricted" || rule === "knock_restricted";
 }
 
 /** The rooms whose members may join; empty where the join rule does not ask, or the user needs no leave to join. */
 function restrictingRooms(store: RoomRead, userId: UserId): RoomId[] {
-  const membership = store.memberships.find(userId)?.membership;
-  if (membership === "join" || membership === "invite" || membership === "ban") return [];
-  if (!store.room.rules().allowsRestrictedJoin) return [];
-  const content = findCurrentState(store, "m.room.join_rules", "")?.event.content ?? null;
-  const rule = joinRuleOf(content);
-  return content !== null && (rule === "restricted" || rule === "knock_restricted") ? allowedRooms(content) : [];
+  if (!mustMeetCondition(store, userId)) return [];
+  return allowedRooms(findCurrentState(store, "m.room.join_rules", "")?.event.content ?? {});
 }
 
 /**

@@ -1,14 +1,28 @@
 /** What the room answers: every method of its contract, over a context of the platform's or the simulator's making. */
 import { reply } from "../../shared/rpc/reply.ts";
 import type { RoomRpc } from "../../shared/rpc/room.ts";
+import { findUnplaced, receiveHistory } from "./backfill.ts";
 import type { RoomContext } from "./context.ts";
 import { createRoom } from "./create.ts";
 import { rebuildDirectory } from "./directory.ts";
 import { sendReceipt, setTyping } from "./ephemeral.ts";
+import { findGap } from "./gaps.ts";
+import { finishJoin, takeJoinState } from "./import.ts";
+import { completeInvite, prepareInvite } from "./invite-remote.ts";
+import { beginJoin, dropJoin, prepareMember } from "./join-remote.ts";
+import { acceptMembership, makeMembership } from "./join-resident.ts";
+import { getJoinState, getKnockState, getPdus } from "./join-state.ts";
 import { syncRoom } from "./log.ts";
 import { getJoinedMembers, getMembers, getState, getStateEvent } from "./members.ts";
 import { changeMembership, forget, updateMemberProfile } from "./membership.ts";
+import { takeOutbound } from "./outbound.ts";
+import { findReplacedRoom, isReplacedBy } from "./predecessor.ts";
+import { findUnknown, getEnds, receiveAfterGap, receiveBatch, receiveOutliers } from "./receive-rpc.ts";
+import { receiveEphemeral } from "./remote-ephemeral.ts";
+import { leaveOutside, noteOutside, receiveInvite } from "./remote-membership.ts";
 import { sendEvent } from "./send.ts";
+import { findNearestForServer, findPdu, getAuthChainIds, getPdusAt, getStateIds } from "./serve.ts";
+import { getHistory, getMissing } from "./serve-walk.ts";
 import {
   assertMayReadAliases,
   getDirectoryVisibility,
@@ -16,7 +30,10 @@ import {
   mayManageAliases,
   setDirectoryVisibility,
 } from "./settings.ts";
+import { describeRoom, isServerIn } from "./spaces.ts";
+import { exchangeInvite } from "./third-party-invite.ts";
 import { getContext, getEvent, getMessages } from "./timeline.ts";
+import { findNearestForUser } from "./timestamp.ts";
 import { upgradeRoom } from "./upgrade.ts";
 
 /** The room's RPC methods; refusals become values. */
@@ -41,8 +58,47 @@ export function roomRpc(room: RoomContext): RoomRpc {
     assertMayReadAliases: (requester) => reply(() => assertMayReadAliases(room, requester)),
     mayManageAliases: (requester) => reply(() => mayManageAliases(room, requester)),
     syncRoom: (input) => reply(() => syncRoom(room, input)),
-    updateMemberProfile: (userId, profile) => reply(() => updateMemberProfile(room, userId, profile)),
+    updateMemberProfile: (userId, profile, version) =>
+      reply(() => updateMemberProfile(room, userId, { profile, version })),
+    findReplacedRoom: () => reply(() => findReplacedRoom(room)),
+    isReplacedBy: (replacement) => reply(() => isReplacedBy(room, replacement)),
     isJoined: (userId) => reply(() => isJoined(room, userId)),
+    makeMembership: (input) => reply(() => makeMembership(room, input)),
+    acceptMembership: (input) => reply(() => acceptMembership(room, input)),
+    getJoinState: (input) => reply(() => getJoinState(room, input)),
+    getKnockState: () => reply(() => getKnockState(room)),
+    exchangeInvite: (input) => reply(() => exchangeInvite(room, input)),
+    getPdus: (eventIds) => reply(() => getPdus(room, eventIds)),
+    receivePdus: (input) => reply(() => receiveBatch(room, input)),
+    receiveOutliers: (input) => reply(() => receiveOutliers(room, input)),
+    receiveAfterGap: (input) => reply(() => receiveAfterGap(room, input)),
+    findUnknown: (eventIds) => reply(() => findUnknown(room, eventIds)),
+    getEnds: () => reply(() => getEnds(room)),
+    receiveEphemeral: (input) => reply(() => receiveEphemeral(room, input)),
+    beginJoin: (userId) => reply(() => beginJoin(room, userId)),
+    prepareMember: (input) => reply(() => prepareMember(room, input)),
+    takeJoinState: (input) => reply(() => takeJoinState(room, input)),
+    finishJoin: (input) => reply(() => finishJoin(room, input)),
+    dropJoin: (input) => reply(() => dropJoin(room, input)),
+    noteOutside: (input) => reply(() => noteOutside(room, input)),
+    leaveOutside: (userId, reason) => reply(() => leaveOutside(room, userId, reason)),
+    prepareInvite: (input) => reply(() => prepareInvite(room, input)),
+    completeInvite: (input) => reply(() => completeInvite(room, input)),
+    receiveInvite: (input) => reply(() => receiveInvite(room, input)),
+    getStateIds: (input) => reply(() => getStateIds(room, input)),
+    getAuthChainIds: (input) => reply(() => getAuthChainIds(room, input)),
+    getPdusAt: (input) => reply(() => getPdusAt(room, input)),
+    findPdu: (input) => reply(() => findPdu(room, input)),
+    getHistory: (input) => reply(() => getHistory(room, input)),
+    getMissing: (input) => reply(() => getMissing(room, input)),
+    findGap: (requester, end) => reply(() => findGap(room, requester, end)),
+    findNearest: (input) => reply(() => findNearestForUser(room, input)),
+    describeRoom: (visitor) => reply(() => describeRoom(room, visitor)),
+    isServerIn: (server) => reply(() => isServerIn(room, server)),
+    findUnplaced: (eventIds) => reply(() => findUnplaced(room, eventIds)),
+    receiveHistory: (input) => reply(() => receiveHistory(room, input)),
+    findNearestForServer: (input) => reply(() => findNearestForServer(room, input)),
+    takeOutbound: (input) => reply(() => takeOutbound(room, input)),
     rebuildDirectory: () =>
       reply(async () => {
         await rebuildDirectory(room);

@@ -68,7 +68,8 @@ function hasAliasPower(store: RoomRead, requester: UserId): boolean {
   return levels.ofUser(requester) >= levels.toSend("m.room.canonical_alias", true);
 }
 
-/** Whether the user is joined: the condition of another room's restricted join. */
-export function isJoined(room: RoomContext, userId: UserId): boolean {
+/** Whether the user is joined: the condition of another room's restricted join. Null: this server is not in the room. */
+export function isJoined(room: RoomContext, userId: UserId): boolean | null {
+  if (room.store.room.find() === null || room.store.memberships.localJoined("", 1).length === 0) return null;
   return room.store.memberships.isJoined(userId);
 }

@@ -33,9 +33,13 @@ export function stateLookupAt(store: RoomRead, root: StateRoot): StateLookup {
 
 /** The state that consists of these events, all of which must be here; rejected ones and message events are left out. */
 export function buildState(tx: RoomTransaction, eventNids: readonly number[]): StateRoot {
-  const entries = new Map<number, number>();
+  const keys: [type: string, stateKey: string][] = [];
+  const values: number[] = [];
   for (const { eventNid, type, stateKey, status } of tx.events.byNids(eventNids)) {
-    if (stateKey !== null && status !== "rejected") entries.set(tx.stateKeys.intern(type, stateKey), eventNid);
+    if (stateKey === null || status === "rejected") continue;
+    keys.push([type, stateKey]);
+    values.push(eventNid);
   }
-  return setEntries(tx.stateNodes, null, entries);
+  const nids = tx.stateKeys.internAll(keys);
+  return setEntries(tx.stateNodes, null, new Map(nids.map((nid, index) => [nid, values[index] ?? 0])));
 }

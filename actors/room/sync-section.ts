@@ -7,6 +7,7 @@ import { matchesRoomEventFilter, type RoomFilter } from "../../shared/matrix/fil
 import { formatRoomToken } from "../../shared/matrix/stream-token.ts";
 import type { RoomSyncInput, RoomSyncResult } from "../../shared/rpc/room.ts";
 import { ephemeralEvents } from "./ephemeral.ts";
+import { newestGap } from "./gaps.ts";
 import { rememberMembers } from "./lazy-members.ts";
 import { stateRootAt } from "./state.ts";
 import { differencesOf, type StateRoot } from "./state-tree.ts";
@@ -134,10 +135,15 @@ function sawInvite({ input, viewer }: SyncRequest): boolean {
   return membership === "invite" || membership === "knock";
 }
 
-/** The newest events of a stretch that the user may see and the filter wants. */
-function timelineOf(request: SyncRequest, stretch: Stretch): Timeline {
+/**
+ * The newest events of a stretch that the user may see and the filter wants, down to the newest gap in it: what is missing
+ * there is fetched when the client reads back, and a client that is given both sides of it as one would not.
+ */
+function timelineOf(request: SyncRequest, whole: Stretch): Timeline {
   const { viewer, filter, ignoredUsers, input } = request;
   const { room } = viewer;
+  const gap = newestGap(room.store, whole);
+  const stretch = gap === null || gap.after === null ? whole : { ...whole, after: gap.after };
   const limit = Math.min(filter.timeline.limit ?? defaultTimelineLimit, maxEvents);
   const scan = scanEvents(room, "b", stretch, {
     // One more tells whether the rest would fit.
@@ -149,7 +155,7 @@ function timelineOf(request: SyncRequest, stretch: Stretch): Timeline {
       viewer.canSee(record),
   });
   const records = scan.records.slice(0, limit).reverse();
-  const hasMore = scan.records.length > limit || !scan.isComplete;
+  const hasMore = scan.records.length > limit || !scan.isComplete || gap !== null;
   const [first] = records;
   const boundary =
     first !== undefined
@@ -159,7 +165,7 @@ function timelineOf(request: SyncRequest, stretch: Stretch): Timeline {
         : stretch.through;
   const start = stateRootAt(room.store, boundary);
   // A client that had the room before must not take these for what follows directly on what it has.
-  const isGivenAnew = stretch.after === oldest && (input.since ?? 0) > 0;
+  const isGivenAnew = whole.after === oldest && (input.since ?? 0) > 0;
   return { records, isLimited: hasMore || isGivenAnew, boundary, start };
 }
 

@@ -101,8 +101,8 @@ function acceptorOf(viewer: RoomViewer, filter: RoomEventFilter | null): (record
 }
 
 /**
- * A page of history. `end` is left out only where the room has no further events in that direction that the user might
- * be given; a page that happens to be empty has one.
+ * A page of history; read backwards, it ends at a gap at the latest. `end` is left out only where the room has no further
+ * events in that direction that the user might be given; a page that happens to be empty has one.
  *
  * @throws MatrixError M_FORBIDDEN unless the user is or was joined, or history is world readable
  * @see https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3roomsroomidmessages
@@ -115,7 +115,7 @@ export function getMessages(room: RoomContext, input: MessagesInput): JsonObject
   const readable = readableThrough(room, access);
   const start = isBackward ? Math.min(input.from ?? readable, readable) : (input.from ?? beforeFirst(room));
   const stretch = isBackward
-    ? { after: input.to ?? oldest, through: start }
+    ? { after: Math.max(input.to ?? oldest, room.store.extremities.gapBelow(start) ?? oldest), through: start }
     : { after: start, through: Math.min(input.to ?? readable, readable) };
   const limit = Math.max(1, Math.min(input.limit, maxEvents));
   const scan = scanEvents(room, input.dir, stretch, { limit, accepts: acceptorOf(viewer, filter) });
@@ -126,10 +126,18 @@ export function getMessages(room: RoomContext, input: MessagesInput): JsonObject
   };
   const beyond = isBackward ? { after: oldest, through: scan.boundary } : { after: scan.boundary, through: readable };
   if (!scan.isComplete || hasEvents(room, beyond)) answer.end = formatRoomToken(scan.boundary);
+  else if (isBackward && isBeginningMissing(room) && start > beforeFirst(room)) {
+    // What lies before may be had of another server.
+    answer.end = formatRoomToken(beforeFirst(room));
+  }
   if (filter?.lazyLoadMembers === true) {
     answer.state = serveState(viewer, memberEventsFor(room, scan.records), { includeRoomId: true });
   }
   return answer;
+}
+
+function isBeginningMissing(room: RoomContext): boolean {
+  return room.store.extremities.missingBehind(null, 1).length > 0;
 }
 
 function beforeFirst(room: RoomContext): number {

@@ -13,18 +13,13 @@ import { creatorsOf } from "../../shared/matrix/content/create.ts";
 import type { RoomVersionRules } from "../../shared/matrix/room-version.ts";
 import { findCurrentState } from "./state.ts";
 import type { RoomRead } from "./store/index.ts";
+import type { TransferredLevels } from "./store/upgrades.ts";
 
 /** Where power levels name none. @see https://spec.matrix.org/v1.19/client-server-api/#mroompower_levels */
 const defaultStateLevel = 50;
 const defaultBanLevel = 50;
 /** A creator's level in room versions in which creators are users like others. */
 const creatorLevel = 100;
-
-/** Power levels of the new room: while it is being made and, where those differ, in the end. */
-export interface TransferredLevels {
-  readonly atFirst: JsonObject;
-  readonly atLast: JsonObject | null;
-}
 
 /**
  * The old room's power levels as the new room's version has them. Whoever upgrades has enough at first to set everything

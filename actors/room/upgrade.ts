@@ -1,189 +1,251 @@
 /**
  * Room upgrades: a replacement room of another version, to which the old one points.
+ *
+ * An upgrade touches several actors, any of which may fail or die on the way. So it is stored before it begins, with the
+ * replacement's create event and thereby its id, and gone on with by the alarm until it is done. Its steps, each safe to
+ * repeat:
+ *
+ *   create   the replacement, which nobody can find yet; ends with the old room's tombstone
+ *   move     aliases, the place in the directory, the canonical alias
+ *   levels   whoever upgrades gives back the power that it took
+ *   close    the old room
+ *   done     kept, so that a repeated request has the same answer
+ *   abandon  in place of the tombstone, where something is refused: the requester leaves what was made
+ *
  * @see https://spec.matrix.org/v1.19/client-server-api/#room-upgrades
  */
 import { errors, MatrixError } from "../../shared/errors.ts";
-import { type EventId, parseRoomAlias, type RoomAlias, type RoomId, type UserId } from "../../shared/ids.ts";
-import { field, type JsonObject, type JsonValue, stringField, withFields } from "../../shared/json.ts";
+import { parseRoomAlias, type RoomAlias, type RoomId, type UserId } from "../../shared/ids.ts";
+import { field, type JsonObject, type JsonValue, withFields } from "../../shared/json.ts";
 import { describeError } from "../../shared/log.ts";
-import { isFederated } from "../../shared/matrix/content/create.ts";
 import { type RoomVersionRules, rulesFor, supportedRoomVersions } from "../../shared/matrix/room-version.ts";
-import { makeCreateEvent } from "../../shared/room-creation.ts";
+import { makeCreateEvent, maxInitialState } from "../../shared/room-creation.ts";
 import type { UpgradeRoomInput } from "../../shared/rpc/room.ts";
+import type { SigningKey } from "../../shared/rpc/server.ts";
 import { admitLocalEvent, stateEvent } from "./admit.ts";
 import { commit } from "./commit.ts";
 import type { RoomContext } from "./context.ts";
-import { maxInitialState } from "./create.ts";
 import { projectDirectoryLater } from "./directory.ts";
+import { tombstoneOf } from "./predecessor.ts";
 import { currentPowerLevels } from "./redactions.ts";
 import { fetchSigningKey } from "./signing.ts";
 import { findCurrentState } from "./state.ts";
+import type { RoomRead, RoomTransaction } from "./store/index.ts";
+import { type Upgrade, type UpgradeStep, UpgradeStore } from "./store/upgrades.ts";
 import { closedPowerLevels, transferredPowerLevels } from "./upgrade-power.ts";
+import { type TransferredState, transferredCreation, transferredState } from "./upgrade-state.ts";
 
-interface InitialState {
-  readonly type: string;
-  readonly stateKey: string;
-  readonly content: JsonObject;
-}
-
-/** "the recommended state events to transfer", but for the power levels; what stands in for those that are not set. */
-const transferred: readonly [type: string, ifAbsent: JsonObject | null][] = [
-  ["m.room.join_rules", { join_rule: "invite" }],
-  ["m.room.history_visibility", { history_visibility: "shared" }],
-  ["m.room.guest_access", { guest_access: "forbidden" }],
-  ["m.room.server_acl", null],
-  ["m.room.encryption", null],
-  ["m.room.name", null],
-  ["m.room.avatar", null],
-  ["m.room.topic", null],
-];
-
-/** Bans that are transferred, at most. */
-const maxBans = 10_000;
 /** Room for power levels and what the new room sets by itself. */
 const maxInFirstGo = maxInitialState - 10;
+/** When the alarm goes on with an upgrade that was interrupted; twice as long each time, up to an hour. */
+const retryAfterMs = 10_000;
+const maxRetryAfterMs = 3_600_000;
+/** Attempts to make the replacement; then the upgrade is given up. What comes after the tombstone is never given up. */
+const maxAttempts = 10;
 
 /**
- * `POST /rooms/{roomId}/upgrade`. A repeat while an upgrade is under way has the same answer.
+ * `POST /rooms/{roomId}/upgrade`. A repeat by the same user has the same answer, for as long as the tombstone stands.
+ *
+ * Answers once the tombstone is stored; what is left to do then and fails is repeated by the alarm.
  *
  * @throws MatrixError M_UNSUPPORTED_ROOM_VERSION; M_FORBIDDEN for who may not send a tombstone, also where there is no room;
- *   M_INVALID_PARAM for additional creators that are not user ids
+ *   M_INVALID_PARAM for additional creators that are not user ids; M_UNKNOWN while another upgrade is under way
  * @see https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3roomsroomidupgrade
  */
 export async function upgradeRoom(room: RoomContext, input: UpgradeRoomInput): Promise<{ roomId: RoomId }> {
-  const rules = supportedRoomVersions.some((version) => version === input.newVersion)
-    ? rulesFor(input.newVersion)
-    : null;
+  const isSupported = supportedRoomVersions.some((version) => version === input.newVersion);
+  const rules = isSupported ? rulesFor(input.newVersion) : null;
   if (rules === null) throw errors.unsupportedRoomVersion("This server does not support that room version");
-  assertMayUpgrade(room, input.requester);
-  const name = JSON.stringify([input.requester, input.newVersion]);
-  const underWay = room.memory.upgrades.get(name);
-  if (underWay !== undefined) return underWay;
-  const upgrade = replaceRoom(room, input, rules).finally(() => room.memory.upgrades.delete(name));
-  room.memory.upgrades.set(name, upgrade);
-  return upgrade;
+  assertMayUpgrade(room.store, input.requester);
+  const key = await fetchSigningKey(room);
+  const { roomId } = await commit(room, (tx) => beginUpgrade(room, tx, { input, rules, key }));
+  await runUpgrade(room);
+  return { roomId };
 }
 
-/** "1. Checks that the user has permission to send m.room.tombstone events in the room." */
-function assertMayUpgrade(room: RoomContext, requester: UserId): void {
-  if (!room.store.memberships.isJoined(requester)) throw errors.forbidden(`${requester} is not in the room`);
-  const levels = currentPowerLevels(room.store);
+/** Goes on with an upgrade that was interrupted, when it is time. Never throws. */
+export async function continueUpgrade(room: RoomContext): Promise<void> {
+  const upgrade = new UpgradeStore(room.sql).find();
+  if (upgrade === null || upgrade.step === "done") return;
+  if (upgrade.retryTs > room.clock.now()) {
+    room.alarm.ensure(upgrade.retryTs);
+    return;
+  }
+  try {
+    await runUpgrade(room);
+  } catch (thrown) {
+    room.log.warn("room not upgraded", { room_id: room.roomId, error: describeError(thrown) });
+  }
+}
+
+/** "1. Checks that the user has permission to send m.room.tombstone events in the room." @throws MatrixError M_FORBIDDEN */
+function assertMayUpgrade(store: RoomRead, requester: UserId): void {
+  if (!store.memberships.isJoined(requester)) throw errors.forbidden(`${requester} is not in the room`);
+  const levels = currentPowerLevels(store);
   if (levels.ofUser(requester) < levels.toSend("m.room.tombstone", true)) {
     throw errors.forbidden(`${requester} may not upgrade the room`);
   }
 }
 
-async function replaceRoom(
+/** Stores what is wanted, or finds it stored. @throws MatrixError M_UNKNOWN, M_FORBIDDEN, M_INVALID_PARAM */
+function beginUpgrade(
   room: RoomContext,
-  input: UpgradeRoomInput,
-  rules: RoomVersionRules,
-): Promise<{ roomId: RoomId }> {
-  const { requester } = input;
-  const key = await fetchSigningKey(room);
-  const levels = transferredPowerLevels(room.store, { requester, rules, additionalCreators: input.additionalCreators });
-  const state = transferredState(room);
-  // "2. Creates a replacement room", "3. Replicates transferable state events to the new room."
-  const roomId = await createReplacement(room, input, {
-    first: [...(levels === null ? [] : [powerLevels(levels.atFirst)]), ...state.slice(0, maxInFirstGo)],
-    creationContent: creationContent(room, input, rules),
-  });
-  const replacement = room.actors.room(roomId);
-  const send = ({ type, stateKey, content }: InitialState) =>
-    replacement.sendEvent({ sender: requester, deviceId: null, txnId: null, type, stateKey, content, redacts: null });
-  for (const event of state.slice(maxInFirstGo)) await send(event);
-  // "5. Sends a m.room.tombstone event to the old room"
-  const body = "This room has been replaced";
-  const tombstone = stateEvent(requester, "m.room.tombstone", "", { body, replacement_room: roomId });
-  await commit(room, (tx) => admitLocalEvent(room, tx, key, tombstone));
-  // "4. Moves any local aliases to the new room."
-  const moved = await room.actors.server(room.config.serverName).moveAliases({ from: room.roomId, to: roomId });
-  await moveCanonicalAlias(room, requester, { moved, send });
-  if (levels !== null && levels.atLast !== null) await send(powerLevels(levels.atLast));
-  // "6. If possible, the power levels in the old room should also be modified"
-  await closeRoom(room, requester);
+  tx: RoomTransaction,
+  { input, rules, key }: { input: UpgradeRoomInput; rules: RoomVersionRules; key: SigningKey },
+): { roomId: RoomId } {
+  const { requester, newVersion, additionalCreators } = input;
+  assertMayUpgrade(tx, requester);
+  const upgrades = new UpgradeStore(room.sql);
+  const same = upgrades.findOf(input);
+  if (same !== null && (same.step === "create" || tombstoneOf(room) === same.roomId)) return same;
+  const other = upgrades.find();
+  if (other !== null && other.step !== "done") throw errors.unknown("Another upgrade of the room is under way");
+  const now = room.clock.now();
+  const creationContent = transferredCreation(room, input, rules);
+  const { createEvent, roomId } = makeCreateEvent(
+    { creator: requester, roomVersion: newVersion, creationContent, preset: "private_chat", invite: [] },
+    { key, now, random: room.random },
+  );
+  const levels = transferredPowerLevels(tx, { requester, rules, additionalCreators });
+  const retryTs = now + retryAfterMs;
+  upgrades.insert({ requester, newVersion, additionalCreators, roomId, createEvent, levels, retryTs });
+  room.alarm.ensure(retryTs);
   return { roomId };
 }
 
-function powerLevels(content: JsonObject): InitialState {
+/** Goes on with the stored upgrade; one run at a time. @throws what keeps the replacement from being made */
+function runUpgrade(room: RoomContext): Promise<void> {
+  const upgrade = new UpgradeStore(room.sql).find();
+  if (upgrade === null || upgrade.step === "done") return Promise.resolve();
+  const { upgrades } = room.memory;
+  const underWay = upgrades.get(upgrade.roomId);
+  if (underWay !== undefined) return underWay;
+  const run = attempt(room, upgrade).finally(() => upgrades.delete(upgrade.roomId));
+  upgrades.set(upgrade.roomId, run);
+  return run;
+}
+
+async function attempt(room: RoomContext, upgrade: Upgrade): Promise<void> {
+  const waitMs = Math.min(retryAfterMs * 2 ** upgrade.attempts, maxRetryAfterMs);
+  const retryTs = room.clock.now() + waitMs;
+  room.store.transaction(() => new UpgradeStore(room.sql).countAttempt(retryTs));
+  room.alarm.ensure(retryTs);
+  if (upgrade.step === "create") await createOrAbandon(room, upgrade);
+  await finishOrLater(room);
+}
+
+async function createOrAbandon(room: RoomContext, upgrade: Upgrade): Promise<void> {
+  try {
+    await createReplacement(room, upgrade);
+  } catch (thrown) {
+    const isRefused = thrown instanceof MatrixError && thrown.status < 500 && thrown.status !== 429;
+    if (isRefused || upgrade.attempts + 1 >= maxAttempts) {
+      setStep(room, "create", "abandon");
+      await finishOrLater(room);
+    }
+    throw thrown;
+  }
+}
+
+/** Never throws: nobody has to know of what the alarm will repeat. */
+async function finishOrLater(room: RoomContext): Promise<void> {
+  try {
+    await finish(room);
+  } catch (thrown) {
+    room.log.warn("room upgrade not finished", { room_id: room.roomId, error: describeError(thrown) });
+  }
+}
+
+/** Everything from the tombstone on, or from where something was refused. */
+async function finish(room: RoomContext): Promise<void> {
+  for (;;) {
+    const upgrade = new UpgradeStore(room.sql).find();
+    switch (upgrade?.step) {
+      case "move":
+        await move(room, upgrade);
+        setStep(room, "move", "levels");
+        break;
+      case "levels":
+        await giveBackLevels(room, upgrade);
+        setStep(room, "levels", "close");
+        break;
+      case "close":
+        await closeRoom(room, upgrade.requester);
+        break;
+      case "abandon":
+        await abandon(room, upgrade);
+        break;
+      default:
+        return;
+    }
+  }
+}
+
+function setStep(room: RoomContext, from: UpgradeStep, to: UpgradeStep): void {
+  room.store.transaction(() => {
+    const upgrades = new UpgradeStore(room.sql);
+    if (upgrades.find()?.step === from) upgrades.setStep(to);
+  });
+}
+
+/** Sends a state event into the replacement, in the name of who upgrades. */
+async function sendTo(room: RoomContext, { roomId, requester }: Upgrade, state: TransferredState): Promise<void> {
+  const request = { sender: requester, deviceId: null, txnId: null, redacts: null };
+  await room.actors.room(roomId).sendEvent({ ...request, ...state });
+}
+
+function powerLevels(content: JsonObject): TransferredState {
   return { type: "m.room.power_levels", stateKey: "", content };
 }
 
-function creationContent(room: RoomContext, input: UpgradeRoomInput, rules: RoomVersionRules): JsonObject {
-  const old = findCurrentState(room.store, "m.room.create", "")?.event.content ?? {};
-  const last: EventId | undefined = room.store.extremities.forward(1)[0]?.eventId;
-  return withFields(
-    { predecessor: withFields({ room_id: room.roomId }, { event_id: last }) },
-    {
-      type: field(old, "type"),
-      "m.federate": isFederated(old) ? undefined : false,
-      additional_creators:
-        rules.creatorsHaveInfinitePower && input.additionalCreators.length > 0 ? input.additionalCreators : undefined,
-    },
-  );
-}
-
-async function createReplacement(
-  room: RoomContext,
-  { requester, newVersion }: UpgradeRoomInput,
-  wish: { first: InitialState[]; creationContent: JsonObject },
-): Promise<RoomId> {
+/** "2. Creates a replacement room", "3. Replicates transferable state events", and points to it. */
+async function createReplacement(room: RoomContext, upgrade: Upgrade): Promise<void> {
+  const { requester, roomId, createEvent, levels } = upgrade;
   const key = await fetchSigningKey(room);
-  const { createEvent, roomId } = makeCreateEvent(
-    {
-      creator: requester,
-      roomVersion: newVersion,
-      creationContent: wish.creationContent,
-      preset: "private_chat",
-      invite: [],
-    },
-    { key, now: room.clock.now(), random: room.random },
-  );
+  const state = transferredState(room.store);
+  const first = [...(levels === null ? [] : [powerLevels(levels.atFirst)]), ...state.slice(0, maxInFirstGo)];
   await room.actors.room(roomId).createRoom({
     creator: requester,
     createEvent,
-    roomVersion: newVersion,
+    roomVersion: upgrade.newVersion,
     preset: "private_chat",
-    visibility: room.store.room.get().isPublished ? "public" : "private",
+    // It is listed once the old room points to it: until then it may be given up.
+    visibility: "private",
     alias: null,
     name: null,
     topic: null,
     invite: [],
     isDirect: false,
-    initialState: wish.first,
+    initialState: first,
     powerLevelContentOverride: null,
   });
-  return roomId;
+  // An earlier attempt may have made the room with less than there is now. What is there already changes nothing.
+  const rest = state.filter(
+    ({ stateKey }, index) => index >= maxInFirstGo || (upgrade.attempts > 0 && stateKey !== ""),
+  );
+  for (const event of rest) await sendTo(room, upgrade, event);
+  // "5. Sends a m.room.tombstone event to the old room"
+  const content = { body: "This room has been replaced", replacement_room: roomId };
+  await commit(room, (tx) => {
+    const upgrades = new UpgradeStore(room.sql);
+    if (upgrades.find()?.step !== "create") return;
+    admitLocalEvent(room, tx, key, stateEvent(requester, "m.room.tombstone", "", content));
+    upgrades.setStep("move");
+  });
 }
 
-/** What the new room begins with: settings, a space's children, and bans. Other memberships are their users' to make. */
-function transferredState(room: RoomContext): InitialState[] {
-  const { store } = room;
-  const state: InitialState[] = [];
-  for (const [type, ifAbsent] of transferred) {
-    const content = findCurrentState(store, type, "")?.event.content ?? ifAbsent;
-    if (content !== null) state.push({ type, stateKey: "", content });
+/** "4. Moves any local aliases to the new room", and its place in the directory. */
+async function move(room: RoomContext, upgrade: Upgrade): Promise<void> {
+  const { requester, roomId } = upgrade;
+  const moved = await room.actors.server(room.config.serverName).moveAliases({ from: room.roomId, to: roomId });
+  if (room.store.room.get().isPublished) {
+    await unlessForbidden(room, () => room.actors.room(roomId).setDirectoryVisibility(requester, "public"));
   }
-  const create = findCurrentState(store, "m.room.create", "")?.event.content ?? {};
-  if (stringField(create, "type") === "m.space") {
-    for (const { type, stateKey } of store.stateKeys.ofType("m.space.child")) {
-      const content = findCurrentState(store, type, stateKey)?.event.content ?? {};
-      // One without content was taken out of the space.
-      if (Object.keys(content).length > 0) state.push({ type, stateKey, content });
-    }
-  }
-  for (const { userId, eventNid } of store.memberships.withMembership("ban", "", maxBans)) {
-    const reason = stringField(store.events.byNid(eventNid).event.content, "reason") ?? undefined;
-    state.push({ type: "m.room.member", stateKey: userId, content: withFields({ membership: "ban" }, { reason }) });
-  }
-  return state;
+  await moveCanonicalAlias(room, upgrade, moved);
 }
 
 /** The canonical alias goes with the aliases; the old room keeps those of other servers. */
-async function moveCanonicalAlias(
-  room: RoomContext,
-  requester: UserId,
-  { moved, send }: { moved: readonly RoomAlias[]; send: (event: InitialState) => Promise<unknown> },
-): Promise<void> {
+async function moveCanonicalAlias(room: RoomContext, upgrade: Upgrade, moved: readonly RoomAlias[]): Promise<void> {
   const old = findCurrentState(room.store, "m.room.canonical_alias", "")?.event.content;
   if (old === undefined || moved.length === 0) return;
   const isMoved = (value: JsonValue | undefined): boolean => {
@@ -203,18 +265,23 @@ async function moveCanonicalAlias(
   const goes = pick(isMoved);
   if (Object.keys(goes).length === 0) return;
   const type = "m.room.canonical_alias";
-  await unlessForbidden(room, () => send({ type, stateKey: "", content: goes }));
-  const stays = stateEvent(
-    requester,
-    type,
-    "",
-    pick((value) => value !== undefined && !isMoved(value)),
-  );
+  await unlessForbidden(room, () => sendTo(room, upgrade, { type, stateKey: "", content: goes }));
+  const stays = pick((value) => value !== undefined && !isMoved(value));
   const key = await fetchSigningKey(room);
-  await unlessForbidden(room, () => commit(room, (tx) => admitLocalEvent(room, tx, key, stays)));
+  const event = stateEvent(upgrade.requester, type, "", stays);
+  await unlessForbidden(room, () => commit(room, (tx) => admitLocalEvent(room, tx, key, event)));
 }
 
-/** Keeps people from writing into the old room, and takes it out of the directory. */
+/** From now on whoever upgrades has in the new room what they had in the old one. */
+async function giveBackLevels(room: RoomContext, upgrade: Upgrade): Promise<void> {
+  const atLast = upgrade.levels?.atLast ?? null;
+  if (atLast !== null) await unlessForbidden(room, () => sendTo(room, upgrade, powerLevels(atLast)));
+}
+
+/**
+ * "6. If possible, the power levels in the old room should also be modified to prevent sending of events and inviting new
+ * users", and it leaves the directory.
+ */
 async function closeRoom(room: RoomContext, requester: UserId): Promise<void> {
   const key = await fetchSigningKey(room);
   await unlessForbidden(room, () =>
@@ -224,11 +291,20 @@ async function closeRoom(room: RoomContext, requester: UserId): Promise<void> {
     }),
   );
   await commit(room, (tx) => {
+    new UpgradeStore(room.sql).setStep("done");
     if (!tx.room.get().isPublished) return;
     tx.room.setPublished(false);
     tx.room.oweDirectory(tx.room.takePosition());
     projectDirectoryLater(room);
   });
+}
+
+/** The requester leaves what was made of the replacement; nobody else knows of it. */
+async function abandon(room: RoomContext, { requester, roomId }: Upgrade): Promise<void> {
+  const leave = { action: "leave", requester, target: requester, reason: null, thirdPartySigned: null } as const;
+  // Forbidden: it was never made.
+  await unlessForbidden(room, () => room.actors.room(roomId).changeMembership(leave));
+  room.store.transaction(() => new UpgradeStore(room.sql).delete());
 }
 
 /** What only who has more power may do is left undone. */

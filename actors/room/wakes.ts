@@ -1,8 +1,9 @@
 /**
- * Wakes: how the room tells its local users that they are behind.
+ * Wakes: how the room tells its local users, and the other servers in it, that they are behind.
  *
- * A wake carries no event, only "newest position is N". A user gets at most one until it has read the room again, so an
- * idle user costs one wake however many messages follow. Each user is in one of three states:
+ * A wake carries no event, only "newest position is N". Each consumer gets at most one until it has read the room again, so
+ * an idle user costs one wake however many messages follow, and so does a server that does not answer. What is no matter of
+ * servers wakes none. Each consumer is in one of three states:
  *
  *   current  knows everything up to the head           → the next item owes it a wake
  *   owed     a wake must be delivered                  → delivered at once, and by the alarm until it succeeds
@@ -12,11 +13,12 @@
  * in memory beside the page (`overlay`) and stored with the page's next write: forgetting it repeats a wake, no more.
  * Only leaving the stored state `woken` must be written at once: forgetting that would lose the next wake.
  */
-import type { UserId } from "../../shared/ids.ts";
+import type { ServerName, UserId } from "../../shared/ids.ts";
 import { describeError } from "../../shared/log.ts";
 import { meter } from "../../shared/meter.ts";
 import type { ActorContext } from "../context.ts";
-import { consumersPerPage, type WakePage, WakeStore, type WakeTarget } from "./store/wakes.ts";
+import type { ServerMoves } from "./servers.ts";
+import { type Consumer, consumersPerPage, type WakePage, WakeStore, type WakeTarget } from "./store/wakes.ts";
 
 /** How long after an item the alarm looks whether its wakes were delivered. */
 const repeatAfterMs = 10_000;
@@ -49,48 +51,103 @@ export interface WakingRoom extends ActorContext {
   readonly wakes: WakeMemory;
 }
 
+/** Something that took a position of the stream. */
+export interface WakingItem {
+  /** Local users whose own membership it changed. */
+  readonly membershipChanges: readonly UserId[];
+  /** Whether it is for every listening user; unless it says otherwise, it is. */
+  readonly isForUsers?: boolean;
+  /** Whether it is for the other servers in the room; unless it says so, it is not. */
+  readonly isForServers?: boolean;
+  /** How it changed which servers are in the room. */
+  readonly servers?: ServerMoves;
+}
+
 /**
- * Owes a wake to every listening user, and to those whose own membership changed. To be called inside the transaction
- * that stores the item, after the memberships are written.
- *
- * @param membershipChanges local users whose own membership the item changed.
+ * Owes a wake to every listening user, to those whose own membership changed and, where the item is for servers, to every
+ * server in the room. To be called inside the transaction that stores the item, after the memberships are written.
  */
-export function oweWakes(room: WakingRoom, item: { membershipChanges: readonly UserId[] }): void {
+export function oweWakes(room: WakingRoom, item: WakingItem): void {
   const store = new WakeStore(room.sql);
+  const owesUsers = item.isForUsers !== false && oweUsers(room, store, item);
+  const owesServers = oweServers(room, store, item);
+  if (owesUsers || owesServers) room.alarm.ensure(room.clock.now() + repeatAfterMs);
+}
+
+/** @returns whether any user is owed a wake. */
+function oweUsers(room: WakingRoom, store: WakeStore, item: WakingItem): boolean {
   const forced = new Map<number, boolean>();
   for (const userId of item.membershipChanges) {
-    forced.set(store.internConsumer(userId), store.findMembership(userId) === "join");
+    forced.set(store.internConsumer({ kind: "user", name: userId }), store.findMembership(userId) === "join");
   }
-  const pages = new Map(store.pages().map((page) => [page.page, page]));
-  for (const nid of forced.keys()) {
+  let owesAny = false;
+  for (const page of pagesWith(store, store.pages("user"), forced.keys())) {
+    let changed = fold(page, overlayOf(room.wakes, page));
+    for (const [nid, isListening] of forced) {
+      if (pageOf(nid) !== page.page) continue;
+      setBit(page.listening, nid, isListening);
+      setBit(page.owed, nid, true);
+      setBit(page.woken, nid, false);
+      changed = true;
+    }
+    changed = oweListening(page) || changed;
+    if (changed) store.store(page);
+    owesAny ||= owes(page);
+  }
+  return owesAny;
+}
+
+/**
+ * Servers that come listen from the next item on. Those that go are still owed the item that put them out, where it is this
+ * server's to send.
+ *
+ * @returns whether any server is owed a wake.
+ */
+function oweServers(room: WakingRoom, store: WakeStore, item: WakingItem): boolean {
+  const { isForServers = false, servers } = item;
+  const numbersOf = (names: readonly ServerName[] = []): number[] =>
+    names.map((name) => store.internConsumer({ kind: "server", name }));
+  const [arrived, gone, visited] = [servers?.arrived, servers?.gone, servers?.visited].map(numbersOf);
+  const moved = [...(arrived ?? []), ...(gone ?? []), ...(visited ?? [])];
+  if (!isForServers && moved.length === 0) return false;
+  let owesAny = false;
+  for (const page of pagesWith(store, store.pages("server"), moved)) {
+    const isHere = (nid: number): boolean => pageOf(nid) === page.page;
+    let changed = fold(page, overlayOf(room.wakes, page));
+    for (const nid of (visited ?? []).filter(isHere)) setBit(page.owed, nid, !getBit(page.woken, nid));
+    if (isForServers) changed = oweListening(page) || changed;
+    for (const nid of (arrived ?? []).filter(isHere)) setBit(page.listening, nid, true);
+    for (const nid of (gone ?? []).filter(isHere)) setBit(page.listening, nid, false);
+    if (changed || moved.some(isHere)) store.store(page);
+    owesAny ||= owes(page);
+  }
+  return owesAny;
+}
+
+/** The pages, and those that are not stored yet, of further consumers. */
+function pagesWith(store: WakeStore, stored: readonly WakePage[], nids: Iterable<number>): WakePage[] {
+  const pages = new Map(stored.map((page) => [page.page, page]));
+  for (const nid of nids) {
     const number = pageOf(nid);
     if (!pages.has(number)) pages.set(number, store.page(number));
   }
-  let owesAny = false;
-  for (const page of pages.values()) owesAny = owePage(room, store, page, forced) || owesAny;
-  if (owesAny) room.alarm.ensure(room.clock.now() + repeatAfterMs);
+  return [...pages.values()];
 }
 
-/** @returns whether the page owes anybody a wake. */
-function owePage(room: WakingRoom, store: WakeStore, page: WakePage, forced: ReadonlyMap<number, boolean>): boolean {
-  let changed = fold(page, overlayOf(room.wakes, page));
-  for (const [nid, isListening] of forced) {
-    if (pageOf(nid) !== page.page) continue;
-    setBit(page.listening, nid, isListening);
-    setBit(page.owed, nid, true);
-    setBit(page.woken, nid, false);
-    changed = true;
-  }
-  let owesAny = false;
+/** Owes a wake to all who listen and have none that they have not read. @returns whether that is new for any of them. */
+function oweListening(page: WakePage): boolean {
+  let changed = false;
   for (let i = 0; i < page.owed.length; i += 1) {
     const before = page.owed[i] ?? 0;
     const after = before | ((page.listening[i] ?? 0) & ~(page.woken[i] ?? 0));
-    if (after !== before) changed = true;
-    if (after !== 0) owesAny = true;
+    changed ||= after !== before;
     page.owed[i] = after;
   }
-  if (changed) store.store(page);
-  return owesAny;
+  return changed;
+}
+
+function owes(page: WakePage): boolean {
+  return page.owed.some((byte) => byte !== 0);
 }
 
 /** Delivers every wake that is owed, following the head while it moves on. Never throws; what fails stays owed. */
@@ -104,7 +161,7 @@ export async function deliverWakes(room: WakingRoom): Promise<void> {
 /** Delivers the wakes owed to these users, so that what they ask next sees the change. */
 export async function deliverWakesTo(room: WakingRoom, userIds: readonly UserId[]): Promise<void> {
   const store = new WakeStore(room.sql);
-  const nids = userIds.map((userId) => store.findConsumer(userId)).filter((nid) => nid !== null);
+  const nids = userIds.map((name) => store.findConsumer({ kind: "user", name })).filter((nid) => nid !== null);
   await Promise.all(nids.map((nid) => deliverTo(room, nid)));
 }
 
@@ -115,8 +172,17 @@ export async function deliverWakesTo(room: WakingRoom, userIds: readonly UserId[
  * before it stores the answer, that stored wake makes it ask again.
  */
 export function caughtUp(room: WakingRoom, userId: UserId): void {
+  mayBeWoken(room, { kind: "user", name: userId });
+}
+
+/** The server has asked for everything up to the head: it may be woken again. */
+export function serverCaughtUp(room: WakingRoom, server: ServerName): void {
+  mayBeWoken(room, { kind: "server", name: server });
+}
+
+function mayBeWoken(room: WakingRoom, consumer: Consumer): void {
   const store = new WakeStore(room.sql);
-  const nid = store.findConsumer(userId);
+  const nid = store.findConsumer(consumer);
   if (nid === null) return;
   room.wakes.inFlight.delete(nid);
   const page = store.page(pageOf(nid));
@@ -169,27 +235,46 @@ async function followHead(room: WakingRoom, nid: number): Promise<void> {
 /** @returns false when the wake could not be delivered; the alarm will try again. */
 async function sendWake(room: WakingRoom, store: WakeStore, nid: number, target: WakeTarget): Promise<boolean> {
   const sentVersion = store.page(pageOf(nid)).version;
-  const { userId, membership, membershipPosition } = target;
-  const head = membership === "join" ? store.head() : membershipPosition;
+  const lastPosition = lastPositionFor(target);
+  const head = lastPosition ?? store.head();
   room.wakes.inFlight.add(nid);
   let knownPosition: number;
   try {
     meter.wakes += 1;
-    const wake = { roomId: room.roomId, head, membership, membershipPosition };
-    knownPosition = (await room.actors.user(userId).roomAdvanced(wake)).knownPosition;
+    knownPosition = await tell(room, target, head);
   } catch (thrown) {
     room.wakes.inFlight.delete(nid);
-    room.log.warn("wake not delivered", { room_id: room.roomId, user_id: userId, error: describeError(thrown) });
+    const name = target.kind === "user" ? target.userId : target.server;
+    room.log.warn("wake not delivered", { room_id: room.roomId, to: name, error: describeError(thrown) });
     return false;
   }
   const hasReadMeanwhile = !room.wakes.inFlight.delete(nid);
   const page = store.page(pageOf(nid));
   // Something newer was stored meanwhile, or the user has read: what this wake said is not the last word.
-  if (page.version !== sentVersion || hasReadMeanwhile) return true;
-  if (knownPosition < head) overlayOf(room.wakes, page).states.set(nid, "woken");
+  if (page.version !== sentVersion || (hasReadMeanwhile && target.kind === "user")) return true;
+  // A server that has read has the wake stored until what it read is delivered: it need not be woken once more for that.
+  if (knownPosition < head && !hasReadMeanwhile) overlayOf(room.wakes, page).states.set(nid, "woken");
   // An item that came meanwhile may have found the wake owed already, and so left the page as it was.
-  else if (membership !== "join" || store.head() === head) overlayOf(room.wakes, page).states.set(nid, "current");
+  else if (lastPosition !== null || store.head() === head) overlayOf(room.wakes, page).states.set(nid, "current");
   return true;
+}
+
+/** Where the room ends for those who are out of it; null: they follow it. */
+function lastPositionFor(target: WakeTarget): number | null {
+  if (target.kind === "server") return target.until;
+  return target.membership === "join" ? null : target.membershipPosition;
+}
+
+/** @returns the position that the consumer has read for certain. */
+async function tell(room: WakingRoom, target: WakeTarget, head: number): Promise<number> {
+  const { roomId } = room;
+  if (target.kind === "server") {
+    const answer = await room.actors.server(target.server).roomAdvanced({ roomId, head, since: target.since });
+    return answer.knownPosition;
+  }
+  const { userId, membership, membershipPosition } = target;
+  const wake = { roomId, head, membership, membershipPosition };
+  return (await room.actors.user(userId).roomAdvanced(wake)).knownPosition;
 }
 
 function owedConsumers(room: WakingRoom): number[] {

@@ -2,32 +2,38 @@ import { serverMigrations } from "../../schema/server/index.ts";
 import { parseServerName } from "../../shared/ids.ts";
 import type { ServerRpc } from "../../shared/rpc/server.ts";
 import { Actor, type Env } from "../actor.ts";
-import { serverContext } from "./context.ts";
+import { type ServerContext, serverContext } from "./context.ts";
+import { onServerAlarm } from "./maintenance.ts";
 import { serverRpc } from "./rpc.ts";
 
 type Args<Method extends keyof ServerRpc> = Parameters<ServerRpc[Method]>;
 
 /**
- * The actor under our own server name: signing key, registration, user-interactive authentication, room aliases, and the
- * register of all that lives here. The platform calls only what the class itself declares, hence a line for each method.
+ * A server: ours (signing key, registration, user-interactive authentication, room aliases, the register of all that lives
+ * here) or another (its keys and route, its transactions, what is owed to it). The platform calls only what the class
+ * itself declares, hence a line for each method.
  */
 export class ServerActor extends Actor implements ServerRpc {
+  readonly #server: ServerContext;
   readonly #rpc: ServerRpc;
 
   constructor(state: DurableObjectState, env: Env) {
     super(state, env, serverMigrations);
     const serverName = parseServerName(this.name);
     if (serverName === null) throw new Error("a server's actor is named by a server name");
-    this.#rpc = serverRpc(serverContext(this.context, serverName));
+    this.#server = serverContext(this.context, serverName);
+    this.#rpc = serverRpc(this.#server);
   }
 
-  /** Nothing here is ever due. */
-  protected override async onAlarm(): Promise<void> {
-    this.context.log.warn("alarm without a purpose", { actor: this.name });
+  protected override onAlarm(): Promise<void> {
+    return onServerAlarm(this.#server);
   }
 
   getSigningKey(...args: Args<"getSigningKey">) {
     return this.#rpc.getSigningKey(...args);
+  }
+  rotateSigningKey(...args: Args<"rotateSigningKey">) {
+    return this.#rpc.rotateSigningKey(...args);
   }
   getServerKeys(...args: Args<"getServerKeys">) {
     return this.#rpc.getServerKeys(...args);
@@ -100,5 +106,44 @@ export class ServerActor extends Actor implements ServerRpc {
   }
   searchUsers(...args: Args<"searchUsers">) {
     return this.#rpc.searchUsers(...args);
+  }
+  findRoute(...args: Args<"findRoute">) {
+    return this.#rpc.findRoute(...args);
+  }
+  setRoute(...args: Args<"setRoute">) {
+    return this.#rpc.setRoute(...args);
+  }
+  getVerifyKeys(...args: Args<"getVerifyKeys">) {
+    return this.#rpc.getVerifyKeys(...args);
+  }
+  getCallerKeys(...args: Args<"getCallerKeys">) {
+    return this.#rpc.getCallerKeys(...args);
+  }
+  getNotarizedKeys(...args: Args<"getNotarizedKeys">) {
+    return this.#rpc.getNotarizedKeys(...args);
+  }
+  receiveTransaction(...args: Args<"receiveTransaction">) {
+    return this.#rpc.receiveTransaction(...args);
+  }
+  noteAlive(...args: Args<"noteAlive">) {
+    return this.#rpc.noteAlive(...args);
+  }
+  fetchHistory(...args: Args<"fetchHistory">) {
+    return this.#rpc.fetchHistory(...args);
+  }
+  noteSharedRoom(...args: Args<"noteSharedRoom">) {
+    return this.#rpc.noteSharedRoom(...args);
+  }
+  getSharedRooms(...args: Args<"getSharedRooms">) {
+    return this.#rpc.getSharedRooms(...args);
+  }
+  roomAdvanced(...args: Args<"roomAdvanced">) {
+    return this.#rpc.roomAdvanced(...args);
+  }
+  transactionEnded(...args: Args<"transactionEnded">) {
+    return this.#rpc.transactionEnded(...args);
+  }
+  sendEdu(...args: Args<"sendEdu">) {
+    return this.#rpc.sendEdu(...args);
   }
 }

@@ -1,12 +1,28 @@
 import type { ServerName } from "../../shared/ids.ts";
 import { RateLimiter } from "../../shared/rate-limit.ts";
 import type { ActorContext } from "../context.ts";
+import { type InboxMemory, newInboxMemory } from "./inbox-memory.ts";
+import { newOutboxMemory, type OutboxMemory } from "./outbox-memory.ts";
 import { ServerStore } from "./store/index.ts";
+import type { KeyFetch, KeySource } from "./store/verify-keys.ts";
 
 /** What an instance remembers beside its database; may be lost at any time. */
 export interface ServerMemory {
   /** Counts requests by the address that they come from. */
   readonly limiter: RateLimiter;
+  readonly keyFetches: KeyFetchMemory;
+  readonly inbox: InboxMemory;
+  readonly outbox: OutboxMemory;
+}
+
+/** What is remembered of fetching another server's keys. */
+export interface KeyFetchMemory {
+  /** Fetches that are under way. */
+  readonly running: Record<KeySource, Promise<void> | null>;
+  /** The last attempts; null: see the database. */
+  readonly last: Record<KeySource, KeyFetch | null>;
+  /** ms since epoch: when an attempt failed last that somebody had caused who had not proven anything. */
+  strangerFailedTs: number | null;
 }
 
 /** All that the functions of one server's actor work on. */
@@ -19,5 +35,19 @@ export interface ServerContext extends ActorContext {
 /** Makes the context of one instance of a server's actor, in production and in the simulator alike. */
 export function serverContext(base: ActorContext, serverName: ServerName): ServerContext {
   const limiter = new RateLimiter(base.clock, { isOn: base.config.rateLimits });
-  return { ...base, serverName, store: new ServerStore(base.sql), memory: { limiter } };
+  return {
+    ...base,
+    serverName,
+    store: new ServerStore(base.sql),
+    memory: {
+      limiter,
+      keyFetches: {
+        running: { server: null, keyServers: null },
+        last: { server: null, keyServers: null },
+        strangerFailedTs: null,
+      },
+      inbox: newInboxMemory(),
+      outbox: newOutboxMemory(),
+    },
+  };
 }

@@ -1,4 +1,7 @@
-/** The server's table of contents: every method that others may call on the actor of our own server name. */
+/**
+ * The table of contents of a server's actor. The actor under our own name holds the signing key, registration, aliases; the
+ * actor under another server's name holds what is known of that server, and what is owed to it (`peer-rpc.ts`).
+ */
 import { type Reply, reply } from "../../shared/rpc/reply.ts";
 import type { ServerRpc } from "../../shared/rpc/server.ts";
 import { searchPublicRooms } from "../directory/search-rooms.ts";
@@ -7,6 +10,7 @@ import { networkOf } from "./address.ts";
 import { createAlias, deleteAlias, getAlias, getAliasesOf, moveAliases } from "./aliases.ts";
 import type { ServerContext } from "./context.ts";
 import { rebuildDirectory } from "./directory.ts";
+import { peerRpc } from "./peer-rpc.ts";
 import {
   admitRegistration,
   createRegistrationNonce,
@@ -18,20 +22,37 @@ import {
   updateRegistrationToken,
   useRegistrationNonce,
 } from "./registration-tokens.ts";
-import { getServerKeys, getSigningKey } from "./signing-key.ts";
+import { getOwnVerifyKeys, getServerKeys, getSigningKey, rotateSigningKey } from "./signing-key.ts";
 import { completeUiaStage, getUia, setUiaParam, startUia } from "./uia.ts";
 
-/** The methods over one instance's context: the Durable Object and the simulator both call these. */
+/**
+ * The methods over one instance's context: the Durable Object and the simulator both call these. Only one actor may speak,
+ * and sign, for this server: what is asked of the wrong one of the two kinds is a bug of the caller's.
+ */
 export function serverRpc(server: ServerContext): ServerRpc {
-  // Only one actor may speak, and sign, for this server.
-  if (server.serverName !== server.config.serverName) throw new Error("this actor is not our own server's");
-  return { ...keysAndRegistration(server), ...uiaAndAliases(server), ...maintenance(server) };
+  const own = { ...keysAndRegistration(server), ...uiaAndAliases(server), ...maintenance(server) };
+  const peer = peerRpc(server);
+  const isOwn = server.serverName === server.config.serverName;
+  return isOwn ? { ...misplaced(peer, server), ...own } : { ...misplaced(own, server), ...peer };
+}
+
+/** The same methods, each of which throws. */
+function misplaced<Methods extends object>(methods: Methods, { serverName }: ServerContext): Methods {
+  const refused = Object.keys(methods).map((method) => {
+    const refuse = (): never => {
+      throw new Error(`${method} is not to be asked of the actor of ${serverName}`);
+    };
+    return [method, refuse];
+  });
+  return Object.assign({ ...methods }, Object.fromEntries(refused));
 }
 
 type Registration = Pick<
   ServerRpc,
   | "getSigningKey"
+  | "rotateSigningKey"
   | "getServerKeys"
+  | "getVerifyKeys"
   | "limitAddress"
   | "admitRegistration"
   | "isRegistrationTokenValid"
@@ -47,7 +68,9 @@ type Registration = Pick<
 function keysAndRegistration(server: ServerContext): Registration {
   return {
     getSigningKey: () => reply(() => getSigningKey(server)),
+    rotateSigningKey: () => reply(() => rotateSigningKey(server)),
     getServerKeys: () => reply(() => getServerKeys(server)),
+    getVerifyKeys: ({ keyIds }) => reply(() => getOwnVerifyKeys(server, keyIds)),
     limitAddress: (limit, address) => done(() => server.memory.limiter.count(limit, networkOf(address))),
     admitRegistration: (input) => done(() => admitRegistration(server, input)),
     isRegistrationTokenValid: (token) => reply(() => isRegistrationTokenValid(server, token)),

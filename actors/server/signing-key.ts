@@ -1,12 +1,17 @@
+import { maxValidityMs, signingKeyCacheMs } from "../../shared/federation-api/keys.ts";
 import type { JsonObject } from "../../shared/json.ts";
+import type { VerifyKey } from "../../shared/matrix/key-ring.ts";
 import { generateSigningKey, publicKeyOf, signJson } from "../../shared/matrix/signing.ts";
-import type { SigningKey } from "../../shared/rpc/server.ts";
+import type { RotatedKey, SigningKey } from "../../shared/rpc/server.ts";
 import type { ServerContext } from "./context.ts";
 
-/** How far ahead the published keys are said to be valid; others trust them for no longer anyway. */
-const validityMs = 7 * 24 * 60 * 60 * 1000;
+/**
+ * How long a replaced key stays in use. Longer than rooms remember the key that they once asked for: what they sign
+ * meanwhile is good, and others that have not heard of the new key yet learn it in time.
+ */
+export const rotationGraceMs = 2 * signingKeyCacheMs;
 
-/** The key that signs in this server's name: made on first use, and then the same for good. */
+/** The key that signs in this server's name: made on first use, and then the same until it is replaced. */
 export function getSigningKey(server: ServerContext): SigningKey {
   const known = server.store.signingKeys.findCurrent();
   if (known !== null) return known;
@@ -19,20 +24,62 @@ export function getSigningKey(server: ServerContext): SigningKey {
 }
 
 /**
- * The signed keys of this server.
+ * Replaces the key. The old one signs for a while yet, and verifies for good what it has signed until then: rooms from
+ * version 5 on refuse an event that is dated after its key was given up.
+ *
+ * @see https://spec.matrix.org/v1.19/server-server-api/#publishing-keys
+ */
+export function rotateSigningKey(server: ServerContext): RotatedKey {
+  const old = getSigningKey(server);
+  const now = server.clock.now();
+  const oldExpiresTs = now + rotationGraceMs;
+  return server.store.transaction((tx) => {
+    const key = generateSigningKey(server.random);
+    tx.signingKeys.expire(old.keyId, oldExpiresTs);
+    tx.signingKeys.insert(key, now);
+    server.log.info("signing key replaced", { key_id: key.keyId, old_key_id: old.keyId });
+    return { keyId: key.keyId, oldKeyId: old.keyId, oldExpiresTs };
+  });
+}
+
+/**
+ * The signed keys of this server. Each key in use signs: it proves that it is ours.
  * @see https://spec.matrix.org/v1.19/server-server-api/#get_matrixkeyv2server
  */
 export function getServerKeys(server: ServerContext): JsonObject {
-  const key = getSigningKey(server);
-  const oldVerifyKeys: JsonObject = {};
-  for (const old of server.store.signingKeys.expired()) {
-    oldVerifyKeys[old.keyId] = { key: publicKeyOf(old), expired_ts: old.expiredTs };
-  }
+  const { inUse, old } = ownKeys(server);
   const keys: JsonObject = {
     server_name: server.serverName,
-    verify_keys: { [key.keyId]: { key: publicKeyOf(key) } },
-    old_verify_keys: oldVerifyKeys,
-    valid_until_ts: server.clock.now() + validityMs,
+    verify_keys: Object.fromEntries(inUse.map((key) => [key.keyId, { key: publicKeyOf(key) }])),
+    old_verify_keys: Object.fromEntries(
+      old.map((key) => [key.keyId, { key: publicKeyOf(key), expired_ts: key.expiredTs }]),
+    ),
+    valid_until_ts: server.clock.now() + maxValidityMs,
   };
-  return signJson(keys, server.serverName, key);
+  return inUse.reduce((signed, key) => signJson(signed, server.serverName, key), keys);
+}
+
+/** Our own keys, as the actors of other servers give theirs. */
+export function getOwnVerifyKeys(server: ServerContext, keyIds: readonly string[]): Record<string, VerifyKey> {
+  const { inUse, old } = ownKeys(server);
+  const validUntilTs = server.clock.now() + maxValidityMs;
+  const keys: [string, VerifyKey][] = [
+    ...inUse.map((key): [string, VerifyKey] => [key.keyId, { key: publicKeyOf(key), validUntilTs, expiredTs: null }]),
+    ...old.map((key): [string, VerifyKey] => {
+      const { keyId, expiredTs } = key;
+      return [keyId, { key: publicKeyOf(key), validUntilTs: expiredTs, expiredTs }];
+    }),
+  ];
+  return Object.fromEntries(keys.filter(([keyId]) => keyIds.length === 0 || keyIds.includes(keyId)));
+}
+
+/** `inUse`: the current key, and what it replaces as long as that may still sign. */
+function ownKeys(server: ServerContext): { inUse: SigningKey[]; old: (SigningKey & { expiredTs: number })[] } {
+  const current = getSigningKey(server);
+  const now = server.clock.now();
+  const replaced = server.store.signingKeys.replaced();
+  return {
+    inUse: [current, ...replaced.filter(({ expiredTs }) => expiredTs > now)],
+    old: replaced.filter(({ expiredTs }) => expiredTs <= now),
+  };
 }

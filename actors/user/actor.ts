@@ -122,6 +122,12 @@ export class UserActor extends Actor implements UserRpc {
   sendToDevice(...args: Args<"sendToDevice">) {
     return this.#rpc.sendToDevice(...args);
   }
+  createOpenIdToken(...args: Args<"createOpenIdToken">) {
+    return this.#rpc.createOpenIdToken(...args);
+  }
+  isOpenIdTokenGood(...args: Args<"isOpenIdTokenGood">) {
+    return this.#rpc.isOpenIdTokenGood(...args);
+  }
   getJoinedRooms(...args: Args<"getJoinedRooms">) {
     return this.#rpc.getJoinedRooms(...args);
   }

@@ -2,7 +2,7 @@ import type { DeviceId, RoomId, UserId } from "../../shared/ids.ts";
 import { RateLimiter } from "../../shared/rate-limit.ts";
 import type { ActorContext } from "../context.ts";
 import { UserStore } from "./store/index.ts";
-import type { InboxSize } from "./store/to-device.ts";
+import type { InboxSize, OutboxTarget } from "./store/to-device.ts";
 import { Turns } from "./turns.ts";
 
 /** A client's request that the gateway holds until there is news for it. */
@@ -32,11 +32,13 @@ export interface UserMemory {
   /** What each device's inbox holds, counted once for each life of the instance. */
   readonly inboxSizes: Map<DeviceId, InboxSize>;
   /** Targets to whom outbox messages are being delivered: one at a time, so that they stay in order. */
-  readonly deliveringTo: Set<UserId>;
+  readonly deliveringTo: Set<OutboxTarget>;
   /** Obligations that are being settled, as `<kind> <subject>`. */
   readonly settling: Set<string>;
   /** Room → how many of its wakes have come: one that comes while the room is asked may be newer than its answer. */
   readonly wakeCounts: Map<RoomId, number>;
+  /** Room → version of the profile that it was given last for a join of the user. The oldest are dropped. */
+  readonly profilesGiven: Map<RoomId, number>;
   /** Rooms with an alias that are being made at this moment. */
   readonly roomsInCreation: Set<RoomId>;
 }
@@ -61,6 +63,7 @@ export function userContext(base: ActorContext, userId: UserId, waiters: WaiterP
     deliveringTo: new Set(),
     settling: new Set(),
     wakeCounts: new Map(),
+    profilesGiven: new Map(),
     roomsInCreation: new Set(),
   };
   return { ...base, userId, store: new UserStore(base.sql), waiters, memory };

@@ -1,7 +1,6 @@
 import { errors, MatrixError } from "../../shared/errors.ts";
 import { parseRoomAlias, type RoomAlias, type RoomId, trusted } from "../../shared/ids.ts";
 import { defaultPreset } from "../../shared/matrix/room-presets.ts";
-import { defaultRoomVersion } from "../../shared/matrix/room-version.ts";
 import { makeCreateEvent } from "../../shared/room-creation.ts";
 import type { CreateRoomInput } from "../../shared/rpc/room.ts";
 import type { CreateRoomRequest } from "../../shared/rpc/user.ts";
@@ -18,7 +17,7 @@ import { owe } from "./obligations.ts";
  */
 export async function createRoom(user: UserContext, request: CreateRoomRequest): Promise<{ roomId: RoomId }> {
   const alias = request.roomAliasName === null ? null : parseAliasName(user, request.roomAliasName);
-  const roomVersion = request.roomVersion ?? defaultRoomVersion;
+  const roomVersion = request.roomVersion ?? user.config.defaultRoomVersion;
   const preset = request.preset ?? defaultPreset(request.visibility);
   const key = await user.actors.server(user.config.serverName).getSigningKey();
   const now = user.store.transaction((tx) => tx.accounts.nextRoomTs(user.clock.now())) ?? user.clock.now();

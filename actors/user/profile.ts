@@ -1,4 +1,5 @@
 import { errors } from "../../shared/errors.ts";
+import type { RoomId } from "../../shared/ids.ts";
 import { field, type JsonObject, type JsonValue, withFields } from "../../shared/json.ts";
 import type { UserContext } from "./context.ts";
 import { owe } from "./obligations.ts";
@@ -12,6 +13,8 @@ const maxProfileBytes = 65_536;
 
 /** The fields that member events carry. */
 const memberFields: readonly string[] = ["displayname", "avatar_url"];
+/** Rooms that are on the way to having the user as a member, at most. */
+const maxProfilesGiven = 1_000;
 const customField = /^[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)+$/;
 
 /**
@@ -23,6 +26,27 @@ export function getProfile(user: UserContext): JsonObject {
   const profile = user.store.accounts.findProfile();
   if (profile === null) throw errors.notFound("No such user");
   return profile.fields;
+}
+
+/**
+ * The profile for the member event with which the user is about to come into a room. Should it change before the room has
+ * told of the join, the room is told of the change then: see {@link isProfileOutdated}.
+ */
+export function giveMemberProfile(user: UserContext, roomId: RoomId): JsonObject {
+  const { profilesGiven } = user.memory;
+  profilesGiven.delete(roomId);
+  profilesGiven.set(roomId, user.store.accounts.profileVersion());
+  for (const oldest of profilesGiven.keys()) {
+    if (profilesGiven.size <= maxProfilesGiven) break;
+    profilesGiven.delete(oldest);
+  }
+  return getMemberProfile(user);
+}
+
+/** Whether a room that the user has just joined was given a profile that has changed since, as far as is remembered. */
+export function isProfileOutdated(user: UserContext, roomId: RoomId): boolean {
+  const given = user.memory.profilesGiven.get(roomId);
+  return given !== undefined && given !== user.store.accounts.profileVersion();
 }
 
 /** `displayname` and `avatar_url` for a member event; empty for a user without an account. */

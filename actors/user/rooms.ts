@@ -4,6 +4,10 @@ import type { RoomId } from "../../shared/ids.ts";
 import { parseSyncToken } from "../../shared/matrix/stream-token.ts";
 import type { RoomWake } from "../../shared/rpc/user.ts";
 import type { UserContext } from "./context.ts";
+import { owe } from "./obligations.ts";
+import { isProfileOutdated } from "./profile.ts";
+import { settleObligations } from "./settle.ts";
+import type { UserWriter } from "./store/index.ts";
 import { wakeWaiters } from "./waiters.ts";
 
 /**
@@ -13,24 +17,37 @@ import { wakeWaiters } from "./waiters.ts";
  * @returns the room position that answers to this user have read for certain.
  */
 export function roomAdvanced(user: UserContext, wake: RoomWake): { knownPosition: number } {
-  const { knownPosition, isBehind } = user.store.transaction((tx) => {
+  const { knownPosition, isBehind, hasJoined } = user.store.transaction((tx) => {
     const room = tx.rooms.find(wake.roomId);
+    const isNewer = room === null || wake.membershipPosition > room.membershipPosition;
+    const hasJoined = isNewer && wake.membership === "join" && room?.membership !== "join";
+    if (hasJoined) oweAfterJoin(user, tx, wake.roomId);
     if (room === null) {
       const { roomId, membership, membershipPosition, head } = wake;
       tx.rooms.insert({ roomId, membership, membershipPosition, headHint: head });
-      return { knownPosition: 0, isBehind: true };
+      return { knownPosition: 0, isBehind: true, hasJoined };
     }
     const next = { ...room, headHint: Math.max(room.headHint, wake.head) };
-    if (wake.membershipPosition > room.membershipPosition) {
+    if (isNewer) {
       next.membership = wake.membership;
       next.membershipPosition = wake.membershipPosition;
     }
     if (next.headHint !== room.headHint || next.membershipPosition !== room.membershipPosition) tx.rooms.update(next);
-    return { knownPosition: room.headKnown, isBehind: next.headHint > room.headKnown };
+    return { knownPosition: room.headKnown, isBehind: next.headHint > room.headKnown, hasJoined };
   });
+  if (hasJoined) {
+    user.memory.profilesGiven.delete(wake.roomId);
+    if (user.store.obligations.isAny()) user.background(() => settleObligations(user));
+  }
   user.memory.wakeCounts.set(wake.roomId, wakeCountOf(user, wake.roomId) + 1);
   if (isBehind) wakeWaiters(user);
   return { knownPosition };
+}
+
+/** What follows from having come into a room. */
+function oweAfterJoin(user: UserContext, tx: UserWriter, roomId: RoomId): void {
+  if (tx.accountData.hasRoomSettings()) owe(user, tx, "upgrade", roomId);
+  if (isProfileOutdated(user, roomId)) owe(user, tx, "profile", roomId);
 }
 
 /** How many wakes of a room this instance has taken. */

@@ -9,8 +9,9 @@ import { deleteDevices, getDevice, getDevices, logoutAll, updateDevice } from ".
 import { writeDirectoryRow } from "./directory.ts";
 import { createFilter, getFilter } from "./filters.ts";
 import { authenticate, checkPassword, loginWithPassword, refresh } from "./login.ts";
+import { createOpenIdToken, isOpenIdTokenGood } from "./openid.ts";
 import { deliverOutbox, sendToDevice } from "./outbox.ts";
-import { deleteProfileField, getMemberProfile, getProfile, setProfileField } from "./profile.ts";
+import { deleteProfileField, getMemberProfile, getProfile, giveMemberProfile, setProfileField } from "./profile.ts";
 import { getJoinedRooms, roomAdvanced, roomForgotten, roomPositionAt } from "./rooms.ts";
 import { settleObligations } from "./settle.ts";
 import { sync } from "./sync/sync.ts";
@@ -62,6 +63,9 @@ function forClients(user: UserContext): UserForClients {
         user.background(() => deliverOutbox(user));
       }),
 
+    createOpenIdToken: () => reply(() => createOpenIdToken(user)),
+    isOpenIdTokenGood: (token) => reply(() => isOpenIdTokenGood(user, token)),
+
     getJoinedRooms: () => reply(() => getJoinedRooms(user)),
     createRoom: (request) => reply(() => settling(user, () => createRoom(user, request))),
     roomPositionAt: (syncToken, roomId) => reply(() => roomPositionAt(user, syncToken, roomId)),
@@ -91,9 +95,10 @@ function forAccounts(user: UserContext): Accounts {
 function forRooms(user: UserContext): UserForRooms {
   return {
     roomAdvanced: (wake) => reply(() => roomAdvanced(user, wake)),
-    getMemberProfile: (occasion) =>
+    getMemberProfile: (occasion, roomId) =>
       reply(() => {
-        if (occasion === "invite") user.memory.limiter.count("rc_invites.per_user");
+        if (occasion === "own") return giveMemberProfile(user, roomId);
+        user.memory.limiter.count("rc_invites.per_user");
         return getMemberProfile(user);
       }),
     roomForgotten: (roomId) => done(() => roomForgotten(user, roomId)),

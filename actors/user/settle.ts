@@ -7,6 +7,7 @@ import { removeOrphanedAlias } from "./create-room.ts";
 import { writeDirectoryRow } from "./directory.ts";
 import { settleAgainAfterMs } from "./obligations.ts";
 import { getMemberProfile } from "./profile.ts";
+import { copySettingsOfReplacedRoom } from "./room-upgrades.ts";
 import type { Obligation } from "./store/obligations.ts";
 
 /** Obligations that are settled at the same time, at most. */
@@ -60,9 +61,11 @@ async function perform(user: UserContext, obligation: Obligation): Promise<void>
   switch (kind) {
     case "directory":
       return await writeDirectoryRow(user);
-    case "profile":
-      await user.actors.room(trusted.roomId(subject)).updateMemberProfile(userId, getMemberProfile(user));
+    case "profile": {
+      const version = user.store.accounts.profileVersion();
+      await user.actors.room(trusted.roomId(subject)).updateMemberProfile(userId, getMemberProfile(user), version);
       return;
+    }
     case "leave": {
       const leave = {
         action: "leave",
@@ -71,10 +74,17 @@ async function perform(user: UserContext, obligation: Obligation): Promise<void>
         reason: null,
         thirdPartySigned: null,
       } as const;
-      await user.actors.room(trusted.roomId(subject)).changeMembership(leave);
+      const roomId = trusted.roomId(subject);
+      const left = await user.actors.room(roomId).changeMembership(leave);
+      // This server is not in the room: whoever is, is told as far as they can be.
+      if (left.eventId === null) {
+        await user.egress.startLeave({ roomId, userId, reason: null, servers: left.servers });
+      }
       return;
     }
     case "alias":
       return await removeOrphanedAlias(user, subject);
+    case "upgrade":
+      return await copySettingsOfReplacedRoom(user, trusted.roomId(subject));
   }
 }

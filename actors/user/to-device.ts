@@ -43,6 +43,8 @@ export interface InboxPage {
  */
 export function depositToDevice(user: UserContext, deposit: Deposit): void {
   assertAcceptableContents(deposit.messages);
+  // A name that nobody has, or a user who is nowhere logged in: other servers must not fill databases with what reaches nobody.
+  if (user.store.devices.ids().length === 0) return;
   const received = user.store.transaction((tx) => {
     if (tx.toDevice.isReceived(deposit.sender, deposit.messageId)) return [];
     tx.toDevice.markReceived(deposit.sender, deposit.messageId, user.clock.now());

@@ -67,7 +67,12 @@ CREATE TABLE event_edges (
 ) WITHOUT ROWID;
 
 CREATE TABLE event_forward_extremities (event_nid INTEGER PRIMARY KEY);
-CREATE TABLE event_backward_extremities (event_id TEXT PRIMARY KEY) WITHOUT ROWID;
+-- Events that stand before those that are here, and are not here themselves.
+CREATE TABLE event_backward_extremities (
+  event_id TEXT PRIMARY KEY,
+  -- Stream position behind which they go, and what stands before them, once fetched; null: before everything that is here.
+  after_position INTEGER
+) WITHOUT ROWID;
 
 -- Redactions whose target was not here when they came.
 CREATE TABLE pending_redactions (

@@ -3,6 +3,9 @@ import events from "./0001-events.sql";
 import state from "./0002-state.sql";
 import receiptsAndWakes from "./0003-receipts-and-wakes.sql";
 import authChains from "./0004-auth-chains.sql";
+import upgrades from "./0005-upgrades.sql";
+import servers from "./0006-servers.sql";
+import remoteMembership from "./0007-remote-membership.sql";
 
 /** The RoomActor's schema, in order. */
 export const roomMigrations: readonly Migration[] = [
@@ -10,4 +13,7 @@ export const roomMigrations: readonly Migration[] = [
   { version: 2, name: "state", sql: state },
   { version: 3, name: "receipts and wakes", sql: receiptsAndWakes },
   { version: 4, name: "auth chains", sql: authChains },
+  { version: 5, name: "upgrades", sql: upgrades },
+  { version: 6, name: "servers", sql: servers },
+  { version: 7, name: "remote membership", sql: remoteMembership },
 ];

@@ -8,7 +8,7 @@ CREATE TABLE signing_keys (
   seed TEXT NOT NULL,
   -- ms since epoch
   created_ts INTEGER NOT NULL,
-  -- ms since epoch; null: the current key
+  -- ms since epoch: from when on it signs no more, which may still be to come; null: the current key
   expired_ts INTEGER
 ) WITHOUT ROWID;
 

@@ -19,13 +19,14 @@ CREATE TABLE to_device_received (
   PRIMARY KEY (sender, message_id)
 ) WITHOUT ROWID;
 
--- Messages of this user's devices on their way to other users: delivered from here until each user's actor has them.
+-- Messages of this user's devices on their way to others: delivered from here until each receiver's actor has them.
 CREATE TABLE to_device_outbox (
   outbox_nid INTEGER PRIMARY KEY,
+  -- user id, or the name of another server
   target TEXT NOT NULL,
   message_id TEXT NOT NULL,
   type TEXT NOT NULL,
-  -- JSON: device id or `*` → content
+  -- JSON: device id or `*` → content; for a server, user id → device id or `*` → content
   messages TEXT NOT NULL
 );
 
@@ -39,7 +40,7 @@ CREATE TABLE to_device_transactions (
 
 -- What must be told to others and has not been yet, e.g. 'profile' and a room id: the room must learn the profile.
 CREATE TABLE obligations (
-  -- directory | profile | leave | alias
+  -- directory | profile | leave | alias | upgrade
   kind TEXT NOT NULL,
   subject TEXT NOT NULL,
   -- Grows when the same is owed once more: what was being done meanwhile does not settle it.

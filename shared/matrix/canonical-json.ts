@@ -30,23 +30,36 @@ class NotCanonical extends Error {}
  * Strings are not checked to be NFC and lone surrogates are refused: they have no UTF-8 form.
  *
  * @param omit keys left out at the top level (`signatures`, `unsigned` …), so that callers need not copy the object.
+ * @param maxDepth deepest nesting of arrays and objects.
  * @throws Error when the value is not canonical: for values from outside call {@link checkCanonical} before.
  * @see https://spec.matrix.org/v1.19/appendices/#canonical-json
  */
-export function canonicalJson(value: JsonValue, omit: readonly string[] = [], mode: CanonicalMode = "strict"): string {
-  if (omit.length > 0 && isObject(value)) return writeObject(value, omit, 1, mode);
-  return write(value, 0, mode);
+export function canonicalJson(
+  value: JsonValue,
+  omit: readonly string[] = [],
+  mode: CanonicalMode = "strict",
+  maxDepth: number = maxJsonDepth,
+): string {
+  // Where more nesting is allowed, it is counted from below zero.
+  const outside = maxJsonDepth - maxDepth;
+  if (omit.length > 0 && isObject(value)) return writeObject(value, omit, outside + 1, mode);
+  return write(value, outside, mode);
 }
 
 /**
  * Checks a value from outside against the rules of canonical JSON.
  *
+ * @param omit keys left out at the top level, and not checked.
  * @returns its canonical JSON, or why it has none.
  * @see https://spec.matrix.org/v1.19/appendices/#canonical-json
  */
-export function checkCanonical(value: JsonValue, mode: CanonicalMode = "strict"): CanonicalCheck {
+export function checkCanonical(
+  value: JsonValue,
+  mode: CanonicalMode = "strict",
+  omit: readonly string[] = [],
+): CanonicalCheck {
   try {
-    return { ok: true, text: write(value, 0, mode) };
+    return { ok: true, text: canonicalJson(value, omit, mode) };
   } catch (thrown) {
     if (thrown instanceof NotCanonical) return { ok: false, reason: thrown.message };
     throw thrown;
@@ -108,12 +121,15 @@ function writeArray(values: readonly JsonValue[], depth: number, mode: Canonical
 
 function writeObject(object: JsonObject, omit: readonly string[], depth: number, mode: CanonicalMode): string {
   assertDepth(depth);
+  const keys = Object.keys(object);
+  const arePlain = sortKeys(keys);
   let text = "";
-  for (const key of sortedKeys(object)) {
+  for (const key of keys) {
     if (omit.length > 0 && omit.includes(key)) continue;
     const value = object[key];
     if (value === undefined) throw new NotCanonical(`the key ${JSON.stringify(key)} has no value`);
-    text += `${text === "" ? "" : ","}${writeString(key)}:${write(value, depth, mode)}`;
+    const name = arePlain ? `"${key}"` : writeString(key);
+    text += `${text === "" ? "" : ","}${name}:${write(value, depth, mode)}`;
   }
   return `{${text}}`;
 }
@@ -122,10 +138,21 @@ function assertDepth(depth: number): void {
   if (depth > maxJsonDepth) throw new NotCanonical(`nested deeper than ${maxJsonDepth}`);
 }
 
-function sortedKeys(object: JsonObject): string[] {
-  const keys = Object.keys(object).sort();
-  // Only surrogates sort otherwise by UTF-16 unit than by code point.
-  return keys.every((key) => plainText.test(key)) ? keys : keys.sort(compareCodePoints);
+/** Brings keys into the order of their code points. @returns whether there is nothing in them to escape */
+function sortKeys(keys: string[]): boolean {
+  let isSorted = true;
+  let last = "";
+  for (const key of keys) {
+    if (!plainText.test(key)) {
+      keys.sort(compareCodePoints);
+      return false;
+    }
+    if (key < last) isSorted = false;
+    last = key;
+  }
+  // What was canonical before has its keys in order already. Only surrogates sort otherwise by UTF-16 unit.
+  if (!isSorted) keys.sort();
+  return true;
 }
 
 /**

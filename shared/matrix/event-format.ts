@@ -2,6 +2,7 @@ import { Buffer } from "node:buffer";
 import { parseEventId, parseRoomId, parseUserId } from "../ids.ts";
 import { field, isObject, type JsonObject, type JsonValue, objectField, stringField } from "../json.ts";
 import { canonicalJson, checkCanonical } from "./canonical-json.ts";
+import { referencedEvents } from "./event.ts";
 import { numberValue } from "./exact-numbers.ts";
 import { canonicalMode } from "./hashes.ts";
 import type { RoomVersionRules } from "./room-version.ts";
@@ -13,6 +14,8 @@ export const maxKeyBytes = 255;
 /** Most entries of `auth_events` and of `prev_events`. @see https://spec.matrix.org/v1.19/rooms/v12/#event-format */
 export const maxAuthEvents = 10;
 export const maxPrevEvents = 20;
+/** Of events of the past, which were accepted when there was no such limit. */
+const maxPastReferences = 1_000;
 
 /** Largest depth that an event may claim. @see https://spec.matrix.org/v1.19/rooms/v6/#event-format */
 export const maxDepth = Number.MAX_SAFE_INTEGER;
@@ -25,13 +28,25 @@ export type FormatCheck =
 /**
  * Checks a PDU against the event format of its room version: types, sizes, ids, canonical JSON.
  *
+ * @param options `isPast`: the event is part of a room's history: "the PDU definitions require that `prev_events` and
+ *   `auth_events` be limited in number, the response of backfill MUST NOT be validated on these specific restrictions".
+ *
  * Does not check hashes, signatures or authorization, nor what `unsigned` holds: whoever receives a PDU takes that off
  * before, since no signature covers it.
  *
  * @see https://spec.matrix.org/v1.19/server-server-api/#checks-performed-on-receipt-of-a-pdu
  * @see https://spec.matrix.org/v1.19/client-server-api/#size-limits
  */
-export function checkEventFormat(pdu: JsonObject, rules: RoomVersionRules): FormatCheck {
+export function checkEventFormat(
+  pdu: JsonObject,
+  rules: RoomVersionRules,
+  { isPast = false }: { isPast?: boolean } = {},
+): FormatCheck {
+  // First, because it costs nothing: a body has room for a million names, and each further check would read them all.
+  const lengthy =
+    checkReferenceCount(pdu, "auth_events", isPast ? maxPastReferences : maxAuthEvents) ??
+    checkReferenceCount(pdu, "prev_events", isPast ? maxPastReferences : maxPrevEvents);
+  if (lengthy !== null) return lengthy;
   const canonical = checkCanonical(pdu, canonicalMode(rules));
   if (!canonical.ok) return malformed(`not canonical JSON: ${canonical.reason}`);
   for (const check of [checkFields, checkIds, checkReferences, checkSignatures, checkKeySizes]) {
@@ -90,15 +105,38 @@ function checkIds(pdu: JsonObject, rules: RoomVersionRules): Problem | null {
 
 function checkReferences(pdu: JsonObject, rules: RoomVersionRules): Problem | null {
   return (
-    checkReferenceList(pdu, "auth_events", maxAuthEvents, rules) ??
-    checkReferenceList(pdu, "prev_events", maxPrevEvents, rules)
+    checkReferenceList(pdu, "auth_events", rules) ??
+    checkReferenceList(pdu, "prev_events", rules) ??
+    checkGraph(pdu, rules)
   );
 }
 
-function checkReferenceList(pdu: JsonObject, key: string, most: number, rules: RoomVersionRules): Problem | null {
+/**
+ * An event follows another once. No page of the specification says so, but Synapse, whose edges are unique, has never been
+ * able to store any other event: refusing it parts us from nobody. That `auth_events` names an event twice is refused by
+ * an authorization rule, and so rejected rather than dropped.
+ */
+function checkGraph(pdu: JsonObject, rules: RoomVersionRules): Problem | null {
+  const prevEvents = field(pdu, "prev_events");
+  const followed = referencedEvents(prevEvents);
+  if (Array.isArray(prevEvents) && prevEvents.length !== followed.length) {
+    return malformed("prev_events names an event twice");
+  }
+  // Only where ids are chosen can an event name itself; it would wait for itself for ever.
+  const ownId = rules.eventIdFormat === "serverChosen" ? stringField(pdu, "event_id") : null;
+  if (ownId === null) return null;
+  const named = [...followed, ...referencedEvents(field(pdu, "auth_events"))];
+  return named.some((id) => id === ownId) ? malformed("the event names itself as one before it") : null;
+}
+
+function checkReferenceCount(pdu: JsonObject, key: string, most: number): Problem | null {
+  const list = field(pdu, key);
+  return Array.isArray(list) && list.length > most ? malformed(`${key} has more than ${most} entries`) : null;
+}
+
+function checkReferenceList(pdu: JsonObject, key: string, rules: RoomVersionRules): Problem | null {
   const list = field(pdu, key);
   if (!Array.isArray(list)) return malformed(`${key} is not a list`);
-  if (list.length > most) return malformed(`${key} has more than ${most} entries`);
   if (!list.every((entry) => isReference(entry, rules))) return malformed(`${key} has an entry that names no event`);
   return null;
 }

@@ -94,6 +94,7 @@ class PduEvent implements MatrixEvent {
   #prevEvents: readonly EventId[] | null = null;
   #authEvents: readonly EventId[] | null = null;
   #roomId: RoomId | null = null;
+  #sender: UserId | null = null;
 
   constructor(eventId: EventId, rules: RoomVersionRules, source: Pdu | string) {
     this.eventId = eventId;
@@ -113,10 +114,9 @@ class PduEvent implements MatrixEvent {
   }
 
   get sender(): UserId {
-    const sender = stringField(this.pdu, "sender");
-    const userId = sender === null ? null : parseUserId(sender);
-    if (userId === null) throw new Error("a PDU has no valid sender");
-    return userId;
+    this.#sender ??= parseUserId(stringField(this.pdu, "sender") ?? "");
+    if (this.#sender === null) throw new Error("a PDU has no valid sender");
+    return this.#sender;
   }
 
   get type(): string {

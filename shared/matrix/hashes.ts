@@ -1,9 +1,17 @@
-import { createHash } from "node:crypto";
-import { decodeBase64, encodeBase64, encodeBase64Url } from "../base64.ts";
+import { hash } from "node:crypto";
+import { decodeBase64, encodeBase64 } from "../base64.ts";
 import { type JsonObject, objectField, stringField, withFields } from "../json.ts";
-import { type CanonicalMode, canonicalJson } from "./canonical-json.ts";
+import { type CanonicalMode, canonicalJson, checkCanonical } from "./canonical-json.ts";
 import { redact } from "./redaction.ts";
 import type { RoomVersionRules } from "./room-version.ts";
+
+/** 32 bytes in base64, without padding. */
+const digestLength = 43;
+
+const utf8 = new TextEncoder();
+
+const notHashedKeys: readonly string[] = ["unsigned", "signatures", "hashes"];
+const notSignedKeys: readonly string[] = ["unsigned", "signatures"];
 
 /** How the room version's events are encoded for hashing and signing. */
 export function canonicalMode(rules: RoomVersionRules): CanonicalMode {
@@ -15,7 +23,7 @@ export function canonicalMode(rules: RoomVersionRules): CanonicalMode {
  * @see https://spec.matrix.org/v1.19/server-server-api/#calculating-the-content-hash-for-an-event
  */
 export function contentHash(event: JsonObject, rules: RoomVersionRules): string {
-  return encodeBase64(sha256(canonicalJson(event, ["unsigned", "signatures", "hashes"], canonicalMode(rules))));
+  return sha256(utf8.encode(canonicalJson(event, notHashedKeys, canonicalMode(rules))));
 }
 
 /**
@@ -24,13 +32,41 @@ export function contentHash(event: JsonObject, rules: RoomVersionRules): string 
  */
 export function hasValidContentHash(event: JsonObject, rules: RoomVersionRules): boolean {
   const claimed = stringField(objectField(event, "hashes") ?? {}, "sha256");
-  const bytes = claimed === null ? null : decodeBase64(claimed);
-  return bytes !== null && encodeBase64(bytes) === contentHash(event, rules);
+  if (claimed === null) return false;
+  const computed = contentHash(event, rules);
+  if (claimed === computed) return true;
+  // The same bytes may have been written with padding.
+  const bytes = decodeBase64(claimed);
+  return bytes !== null && encodeBase64(bytes) === computed;
 }
 
-/** The reference hash as bytes: SHA-256 over the redacted event without `signatures` and `unsigned`. */
-function referenceHashBytes(event: JsonObject, rules: RoomVersionRules): Uint8Array {
-  return sha256(canonicalJson(redact(event, rules), ["signatures", "unsigned"], canonicalMode(rules)));
+interface SignedForm {
+  readonly event: JsonObject;
+  readonly rules: RoomVersionRules;
+  /** Null: it has none, because it is not canonical JSON. */
+  readonly bytes: Uint8Array | null;
+  hash: string | null;
+}
+
+/** The form that was made last: whoever receives an event asks for its id, its signatures and its id again. */
+let lastForm: SignedForm | null = null;
+
+function signedForm(event: JsonObject, rules: RoomVersionRules): SignedForm {
+  if (lastForm?.event === event && lastForm.rules === rules) return lastForm;
+  const canonical = checkCanonical(redact(event, rules), canonicalMode(rules), notSignedKeys);
+  lastForm = { event, rules, bytes: canonical.ok ? utf8.encode(canonical.text) : null, hash: null };
+  return lastForm;
+}
+
+/**
+ * What the servers of an event sign, and its reference hash is over: the redacted event as canonical JSON, in UTF-8.
+ *
+ * @param event not to be changed afterwards: PDUs never are.
+ * @returns null when the event is not canonical JSON.
+ * @see https://spec.matrix.org/v1.19/server-server-api/#signing-events
+ */
+export function signedBytes(event: JsonObject, rules: RoomVersionRules): Uint8Array | null {
+  return signedForm(event, rules).bytes;
 }
 
 /**
@@ -38,12 +74,15 @@ function referenceHashBytes(event: JsonObject, rules: RoomVersionRules): Uint8Ar
  * @see https://spec.matrix.org/v1.19/server-server-api/#calculating-the-reference-hash-for-an-event
  */
 export function referenceHash(event: JsonObject, rules: RoomVersionRules): string {
-  const bytes = referenceHashBytes(event, rules);
-  return rules.eventIdFormat === "base64Url" ? encodeBase64Url(bytes) : encodeBase64(bytes);
+  const form = signedForm(event, rules);
+  if (form.bytes === null) throw new Error("an event is not canonical JSON");
+  form.hash ??= sha256(form.bytes, rules.eventIdFormat === "base64Url" ? "base64url" : "base64");
+  return form.hash;
 }
 
-function sha256(text: string): Uint8Array {
-  return new Uint8Array(createHash("sha256").update(text, "utf8").digest());
+/** In unpadded base64. */
+function sha256(input: Uint8Array, encoding: "base64" | "base64url" = "base64"): string {
+  return hash("sha256", input, encoding).slice(0, digestLength);
 }
 
 /** An event with its content hash set, replacing any other. @see https://spec.matrix.org/v1.19/server-server-api/#adding-hashes-and-signatures-to-outgoing-events */

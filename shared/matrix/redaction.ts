@@ -1,23 +1,24 @@
-import { define, field, isObject, type JsonObject, objectField, stringField } from "../json.ts";
+import { field, isObject, type JsonObject, objectField, stringField } from "../json.ts";
 import type { RoomVersionRules } from "./room-version.ts";
 
+/** In the order of canonical JSON, so that what is left need not be sorted to be hashed. */
 const topLevelKeys: readonly string[] = [
+  "auth_events",
+  "content",
+  "depth",
   "event_id",
-  "type",
+  "hashes",
+  "origin_server_ts",
+  "prev_events",
   "room_id",
   "sender",
-  "state_key",
-  "content",
-  "hashes",
   "signatures",
-  "depth",
-  "prev_events",
-  "auth_events",
-  "origin_server_ts",
+  "state_key",
+  "type",
 ];
 
 /** Protected before room version 11 only. */
-const olderTopLevelKeys: readonly string[] = [...topLevelKeys, "origin", "membership", "prev_state"];
+const olderTopLevelKeys: readonly string[] = [...topLevelKeys, "origin", "membership", "prev_state"].toSorted();
 
 const powerLevelKeys: readonly string[] = [
   "ban",
@@ -78,11 +79,12 @@ function protectedContentKeys(type: string, rules: RoomVersionRules): readonly s
   }
 }
 
+/** @param keys names of our own, so that assigning them reaches no prototype. */
 function pick(object: JsonObject, keys: readonly string[]): JsonObject {
   const picked: JsonObject = {};
   for (const key of keys) {
     const value = field(object, key);
-    if (value !== undefined) define(picked, key, value);
+    if (value !== undefined) picked[key] = value;
   }
   return picked;
 }

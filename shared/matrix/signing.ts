@@ -5,7 +5,7 @@ import type { RandomSource } from "../clock.ts";
 import { parseUserId, type ServerName, serverNameOf } from "../ids.ts";
 import { field, isObject, type JsonObject, objectField, stringField, withFields } from "../json.ts";
 import { type CanonicalMode, canonicalJson, checkCanonical } from "./canonical-json.ts";
-import { canonicalMode, signaturesOf, withContentHash } from "./hashes.ts";
+import { canonicalMode, signaturesOf, signedBytes, withContentHash } from "./hashes.ts";
 import { redact } from "./redaction.ts";
 import type { RoomVersionRules } from "./room-version.ts";
 
@@ -48,20 +48,28 @@ export function publicKeyOf(key: SigningKey): string {
   return encodeBase64(new Uint8Array(der).subarray(spkiPrefix.length));
 }
 
+/** The Ed25519 signature of bytes, unpadded base64. What it signs is for the caller to encode. */
+export function signBytes(message: Uint8Array, key: SigningKey): string {
+  return encodeBase64(sign(null, message, importPrivateKey(key)));
+}
+
 /**
  * Signs a JSON object: adds `signatures.<signer>.<key id>` and keeps signatures that are there.
  *
  * @throws Error when the object is not canonical JSON.
  * @see https://spec.matrix.org/v1.19/appendices/#signing-details
  */
-export function signJson(object: JsonObject, signer: ServerName, key: SigningKey): JsonObject {
-  return addSignature(object, signer, key.keyId, signatureOver(object, key, "strict"));
+export function signJson(
+  object: JsonObject,
+  signer: ServerName,
+  key: SigningKey,
+  mode: CanonicalMode = "strict",
+): JsonObject {
+  return addSignature(object, signer, key.keyId, signatureOver(object, key, mode));
 }
 
 function signatureOver(object: JsonObject, key: SigningKey, mode: CanonicalMode): string {
-  return encodeBase64(
-    sign(null, Buffer.from(canonicalJson(object, unsignedKeys, mode), "utf8"), importPrivateKey(key)),
-  );
+  return signBytes(Buffer.from(canonicalJson(object, unsignedKeys, mode), "utf8"), key);
 }
 
 function addSignature(object: JsonObject, signer: string, keyId: string, signature: string): JsonObject {
@@ -98,7 +106,9 @@ export function countersignEvent(
  * @see https://spec.matrix.org/v1.19/appendices/#checking-for-a-signature
  */
 export function verifyJson(object: JsonObject, signer: string, keys: VerifyKeys): boolean {
-  return verifyIn(object, signer, keys, "strict");
+  if (!Object.hasOwn(signaturesOf(object), signer)) return false;
+  const canonical = checkCanonical(object, "strict", unsignedKeys);
+  return canonical.ok && hasSigned(object, signer, keys, Buffer.from(canonical.text, "utf8"));
 }
 
 /**
@@ -108,13 +118,14 @@ export function verifyJson(object: JsonObject, signer: string, keys: VerifyKeys)
  * @see https://spec.matrix.org/v1.19/server-server-api/#validating-hashes-and-signatures-on-received-events
  */
 export function verifyEvent(event: JsonObject, rules: RoomVersionRules, signer: ServerName, keys: VerifyKeys): boolean {
-  return verifyIn(redact(event, rules), signer, keys, canonicalMode(rules));
+  const message = signedBytes(event, rules);
+  return message !== null && hasSigned(event, signer, keys, message);
 }
 
-function verifyIn(object: JsonObject, signer: string, keys: VerifyKeys, mode: CanonicalMode): boolean {
+/** @param message what the signatures on the object are over. */
+function hasSigned(object: JsonObject, signer: string, keys: VerifyKeys, message: Uint8Array): boolean {
   const signatures = objectField(signaturesOf(object), signer);
-  if (signatures === null || !checkCanonical(object, mode).ok) return false;
-  const message = Buffer.from(canonicalJson(object, unsignedKeys, mode), "utf8");
+  if (signatures === null) return false;
   let verified = false;
   for (const [keyId, signature] of Object.entries(signatures)) {
     const publicKey = keyId.startsWith("ed25519:") ? keys.get(keyId) : undefined;

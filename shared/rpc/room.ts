@@ -1,6 +1,13 @@
-import type { DeviceId, EventId, RoomAlias, RoomId, UserId } from "../ids.ts";
+import type { DeviceId, EventId, RoomAlias, RoomId, ServerName, UserId } from "../ids.ts";
 import type { JsonObject } from "../json.ts";
 import type { Reply } from "./reply.ts";
+import type { RoomForHistory } from "./room-history.ts";
+import type { RoomForJoining, RoomForJoins } from "./room-joining.ts";
+import type { RoomForOutbox } from "./room-outbox.ts";
+import type { RoomForInbox } from "./room-peers.ts";
+import type { RoomForHandshakes } from "./room-resident.ts";
+import type { RoomForServers } from "./room-serving.ts";
+import type { RoomForVisitors } from "./room-spaces.ts";
 
 /** A `membership` of a room member. @see https://spec.matrix.org/v1.19/client-server-api/#mroommember */
 export type Membership = "join" | "invite" | "knock" | "leave" | "ban";
@@ -46,6 +53,11 @@ export interface ChangeMembershipInput {
   thirdPartySigned: JsonObject | null;
 }
 
+/** Event id null: nothing was done, because only other servers can. `servers`: those that the room knows to ask. */
+export type MembershipChange =
+  | { readonly eventId: EventId }
+  | { readonly eventId: null; readonly servers: readonly ServerName[] };
+
 /** One page of a room's history. @see https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3roomsroomidmessages */
 export interface MessagesInput {
   requester: UserId;
@@ -81,7 +93,7 @@ export interface RoomForClients {
   createRoom(input: CreateRoomInput): Promise<Reply<{ roomId: RoomId }>>;
   /** @throws M_FORBIDDEN with the rule's reason; M_TOO_LARGE; M_NOT_FOUND is never said of a room one is not in (403). */
   sendEvent(input: SendEventInput): Promise<Reply<{ eventId: EventId }>>;
-  changeMembership(input: ChangeMembershipInput): Promise<Reply<{ eventId: EventId | null }>>;
+  changeMembership(input: ChangeMembershipInput): Promise<Reply<MembershipChange>>;
   forget(requester: UserId): Promise<Reply<null>>;
   /** Replaces the room by one of another version. @throws M_UNSUPPORTED_ROOM_VERSION, M_FORBIDDEN */
   upgradeRoom(input: UpgradeRoomInput): Promise<Reply<{ roomId: RoomId }>>;
@@ -151,14 +163,21 @@ export interface RoomSyncResult {
 export interface RoomForUsers {
   /** What is new for the user since a position. Tells the room that the user has caught up, so that it may wake it again. */
   syncRoom(input: RoomSyncInput): Promise<Reply<RoomSyncResult>>;
-  /** The user's profile changed: writes a new member event if the user is joined and it differs. Safe to repeat. */
-  updateMemberProfile(userId: UserId, profile: JsonObject): Promise<Reply<null>>;
+  /**
+   * The user's profile changed: writes a new member event if the user is joined and it differs. Safe to repeat, also late:
+   * a version older than one that was told before is not taken.
+   */
+  updateMemberProfile(userId: UserId, profile: JsonObject, version: number): Promise<Reply<null>>;
+  /** The room that this one replaces, where both say so; null: none that this server knows. */
+  findReplacedRoom(): Promise<Reply<RoomId | null>>;
 }
 
 /** What rooms ask of one another. */
 export interface RoomForRooms {
-  /** Whether the user is joined here: the condition of another room's restricted join. False for an unknown room. */
-  isJoined(userId: UserId): Promise<Reply<boolean>>;
+  /** Whether the user is joined here: the condition of another room's restricted join. Null: this server is not in the room. */
+  isJoined(userId: UserId): Promise<Reply<boolean | null>>;
+  /** Whether the room was upgraded to that one, or is being. False for an unknown room. */
+  isReplacedBy(replacement: RoomId): Promise<Reply<boolean>>;
 }
 
 /** Operators' and maintenance calls. */
@@ -167,4 +186,16 @@ export interface RoomForAdmins {
   rebuildDirectory(): Promise<Reply<null>>;
 }
 
-export interface RoomRpc extends RoomForClients, RoomForUsers, RoomForRooms, RoomForAdmins {}
+export interface RoomRpc
+  extends RoomForClients,
+    RoomForUsers,
+    RoomForRooms,
+    RoomForAdmins,
+    RoomForHandshakes,
+    RoomForHistory,
+    RoomForInbox,
+    RoomForJoining,
+    RoomForJoins,
+    RoomForOutbox,
+    RoomForServers,
+    RoomForVisitors {}

@@ -1,9 +1,15 @@
 import type { RoomAlias, RoomId, ServerName, UserId } from "../ids.ts";
 import type { JsonObject } from "../json.ts";
 import type { Reply } from "./reply.ts";
+import type { PeerServer } from "./server-peer.ts";
 
 /** Rate limits counted per client address, with Synapse's names. */
-export type AddressRateLimit = "rc_login.address" | "rc_registration" | "rc_registration_token_validity";
+export type AddressRateLimit =
+  | "rc_login.address"
+  | "rc_registration"
+  | "rc_registration_token_validity"
+  | "rc_key_query"
+  | "rc_remote_lookup";
 
 /** The server's Ed25519 key. Travels only between this server's own actors. */
 export interface SigningKey {
@@ -11,6 +17,14 @@ export interface SigningKey {
   keyId: string;
   /** 32 bytes, unpadded base64. */
   seed: string;
+}
+
+/** A change of the signing key. */
+export interface RotatedKey {
+  keyId: string;
+  oldKeyId: string;
+  /** ms since epoch */
+  oldExpiresTs: number;
 }
 
 export interface RegistrationToken {
@@ -22,8 +36,10 @@ export interface RegistrationToken {
 
 /** What is asked of the server under our own name. */
 export interface OwnServer {
-  /** Made on first use from the system's random source; never changes by itself. */
+  /** Made on first use from the system's random source; never changes by itself. To be remembered for five minutes at most. */
   getSigningKey(): Promise<Reply<SigningKey>>;
+  /** Makes a new key, which signs from now on. The one before stays good for ten minutes. */
+  rotateSigningKey(): Promise<Reply<RotatedKey>>;
   /** The signed answer of `GET /_matrix/key/v2/server`. */
   getServerKeys(): Promise<Reply<JsonObject>>;
 
@@ -88,4 +104,4 @@ export interface OwnServer {
   searchUsers(input: { requester: UserId; searchTerm: string; limit: number }): Promise<Reply<JsonObject>>;
 }
 
-export interface ServerRpc extends OwnServer {}
+export interface ServerRpc extends OwnServer, PeerServer {}

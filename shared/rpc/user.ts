@@ -118,6 +118,11 @@ export interface UserForClients {
     messages: Record<string, Record<string, JsonObject>>;
   }): Promise<Reply<null>>;
 
+  /** A token by which the user proves to a third party who they are. */
+  createOpenIdToken(): Promise<Reply<{ token: string; expiresInMs: number }>>;
+  /** Whether such a token is this user's, and still good. */
+  isOpenIdTokenGood(token: string): Promise<Reply<boolean>>;
+
   getJoinedRooms(): Promise<Reply<RoomId[]>>;
   createRoom(request: CreateRoomRequest): Promise<Reply<{ roomId: RoomId }>>;
   /** The room position that a sync token had read, for `/messages` and `/members?at=`. @throws M_INVALID_PARAM */
@@ -160,7 +165,7 @@ export interface UserForRooms {
   /** @returns the room position that the user's actor has read for certain: at or past `head`, the wake was needless. */
   roomAdvanced(wake: RoomWake): Promise<Reply<{ knownPosition: number }>>;
   /** `displayname` and `avatar_url` for a member event; empty for an unknown user. @throws M_LIMIT_EXCEEDED for an invite */
-  getMemberProfile(occasion: ProfileOccasion): Promise<Reply<JsonObject>>;
+  getMemberProfile(occasion: ProfileOccasion, roomId: RoomId): Promise<Reply<JsonObject>>;
   /** The user has forgotten the room: it leaves the user's lists. */
   roomForgotten(roomId: RoomId): Promise<Reply<null>>;
   /** Whether an active account of this name exists. */

@@ -89,6 +89,8 @@ describe("forbiddenCode", () => {
     ["actors/room/typing.ts", "const timer = setInterval(stop, 1000);"],
     ["actors/server/request.ts", 'const answer = await fetch("https://example.org");'],
     ["actors/server/request.ts", "function ask(url: string) { return fetch(url); }"],
+    ["workers/gateway/client/directory.ts", "return fetch(url);"],
+    ["workers/egress/request.ts", "const answer = await fetch(url);"],
     ["actors/server/request.ts", "const all = urls.map((url) => fetch(url));"],
     ["actors/user/account.ts", "const now = Date.now();"],
     ["actors/user/account.ts", "const now = new Date();"],
@@ -107,6 +109,7 @@ describe("forbiddenCode", () => {
   });
 
   const allowed: readonly [path: string, text: string][] = [
+    ["workers/egress/workerd-transport.ts", "const response = await fetch(url, init);"],
     ["actors/user/actor.ts", "class A { async fetch(request: Request) { return this.upgrade(request); } }"],
     ["actors/user/actor.ts", "class A { fetch(request: Request): Response { return this.upgrade(request); } }"],
     ["actors/room/send.ts", "const now = room.clock.now(); // not Date.now()"],

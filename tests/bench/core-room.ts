@@ -1,16 +1,22 @@
 /** Rooms of any size for measuring, written straight into the store: valid in everything but signatures. */
 import { indexAuthChain } from "../../actors/room/auth-chains.ts";
+import type { RoomContext } from "../../actors/room/context.ts";
+import { findStateAt } from "../../actors/room/state.ts";
 import { type StateRoot, setEntries } from "../../actors/room/state-tree.ts";
 import type { EventRecord } from "../../actors/room/store/events.ts";
 import type { RoomTransaction } from "../../actors/room/store/index.ts";
-import { type EventId, serverNameOf, trusted, type UserId } from "../../shared/ids.ts";
+import { oweWakes } from "../../actors/room/wakes.ts";
+import { type EventId, type RoomId, serverNameOf, trusted, type UserId } from "../../shared/ids.ts";
 import type { JsonObject } from "../../shared/json.ts";
 import { canonicalJson } from "../../shared/matrix/canonical-json.ts";
 import { storedEvent } from "../../shared/matrix/event.ts";
 import { buildPdu } from "../../shared/matrix/event-draft.ts";
-import { alice, serverName, type TestRoom, type World } from "../actors/room/world.ts";
 import { rulesOf } from "../support/room-builder.ts";
 
+/** The server under measurement, its one user, and what room ids and rules are made of. */
+export const serverName = trusted.serverName("tessera.test");
+export const alice = trusted.userId(`@alice:${serverName}`);
+export const roomIdOf = (name: string): RoomId => trusted.roomId(`!${name}:${serverName}`);
 export const version = "11";
 const rules = rulesOf(version);
 const batch = 2_000;
@@ -28,21 +34,20 @@ export interface StateInput {
 
 /** A room with its beginning and its members. */
 export interface LargeRoom {
-  readonly room: TestRoom;
+  readonly room: RoomContext;
   readonly create: EventRecord;
   readonly creatorMember: EventRecord;
   readonly levels: EventRecord;
   readonly joinRules: EventRecord;
   readonly members: readonly UserId[];
-  /** ms that interning the keys and storing the state has taken. */
-  readonly stateMs: number;
+  /** Its current state. */
   readonly root: StateRoot;
 }
 
 let counter = 0;
 
 /** Stores a state event and the state after it; it is no end of the graph. */
-export function addState(room: TestRoom, tx: RoomTransaction, input: StateInput): EventRecord {
+export function addState(room: RoomContext, tx: RoomTransaction, input: StateInput): EventRecord {
   counter += 1;
   const eventId = trusted.eventId(`$${counter.toString(36).padStart(43, "0")}`);
   const pdu = buildPdu(
@@ -87,10 +92,33 @@ export function addState(room: TestRoom, tx: RoomTransaction, input: StateInput)
   return record;
 }
 
-/** Makes a room with its creator, a user of this server, and members of another. */
-export function makeLargeRoom(world: World, name: string, size: number): LargeRoom {
-  const room = world.room(trusted.roomId(`!${name}:${serverName}`));
-  const { store } = room.context;
+const memberOf = (index: number): UserId => trusted.userId(`@member-${index}:example.org`);
+
+/** A room that was made here, also when its actor was evicted since. */
+export function findLargeRoom(room: RoomContext): LargeRoom {
+  const { joinedMembers, stateRoot: root } = room.store.room.get();
+  const at = (type: string, stateKey = ""): EventRecord => {
+    const record = findStateAt(room.store, root, type, stateKey);
+    if (record === null) throw new Error("the room was not built");
+    return record;
+  };
+  return {
+    room,
+    create: at("m.room.create"),
+    creatorMember: at("m.room.member", alice),
+    levels: at("m.room.power_levels"),
+    joinRules: at("m.room.join_rules"),
+    members: Array.from({ length: joinedMembers - 1 }, (_, index) => memberOf(index)),
+    root,
+  };
+}
+
+/**
+ * Makes of an empty room one with its creator, a user of this server, and members of another.
+ * @returns ms that giving numbers to the keys and storing the state has taken.
+ */
+export function makeLargeRoom(room: RoomContext, size: number): number {
+  const { store } = room;
   const start = store.transaction((tx) => {
     tx.room.insert(version);
     return begin(room, tx);
@@ -100,7 +128,7 @@ export function makeLargeRoom(world: World, name: string, size: number): LargeRo
   while (members.length < size) {
     store.transaction((tx) => {
       for (let count = 0; count < batch && members.length < size; count += 1) {
-        const userId = trusted.userId(`@member-${members.length}:example.org`);
+        const userId = memberOf(members.length);
         const auth = [start.create, start.levels, start.joinRules];
         const content = { membership: "join", displayname: `Member ${members.length}` };
         const member = memberWithoutState(room, tx, { userId, content, auth, prev: start.joinRules.eventId });
@@ -111,10 +139,10 @@ export function makeLargeRoom(world: World, name: string, size: number): LargeRo
   }
   const { root, stateMs } = storeState(room, start.joinRules.stateRootAfter, nids);
   finish(room, root, members, start);
-  return { room, ...start, members, stateMs, root };
+  return stateMs;
 }
 
-function begin(room: TestRoom, tx: RoomTransaction) {
+function begin(room: RoomContext, tx: RoomTransaction) {
   const add = (type: string, stateKey: string, content: JsonObject, auth: EventRecord[], after: EventRecord | null) =>
     addState(room, tx, {
       sender: alice,
@@ -136,7 +164,7 @@ function begin(room: TestRoom, tx: RoomTransaction) {
 
 /** A member whose state is stored with all the others', at once. */
 function memberWithoutState(
-  room: TestRoom,
+  room: RoomContext,
   tx: RoomTransaction,
   input: { userId: UserId; content: JsonObject; auth: EventRecord[]; prev: EventId },
 ): number {
@@ -183,27 +211,27 @@ function memberWithoutState(
 }
 
 function storeState(
-  room: TestRoom,
+  room: RoomContext,
   before: StateRoot,
   nids: ReadonlyMap<UserId, number>,
 ): { root: StateRoot; stateMs: number } {
   const startedAt = performance.now();
-  const root = room.context.store.transaction((tx) => {
-    const entries = new Map<number, number>();
-    for (const [userId, eventNid] of nids) entries.set(tx.stateKeys.intern("m.room.member", userId), eventNid);
-    return setEntries(tx.stateNodes, before, entries);
+  const root = room.store.transaction((tx) => {
+    const keys = tx.stateKeys.internAll([...nids.keys()].map((userId) => ["m.room.member", userId]));
+    const values = [...nids.values()];
+    return setEntries(tx.stateNodes, before, new Map(keys.map((key, index) => [key, values[index] ?? 0])));
   });
   return { root, stateMs: performance.now() - startedAt };
 }
 
 /** Makes the state the current one, after one more event that is the graph's end. */
 function finish(
-  room: TestRoom,
+  room: RoomContext,
   root: StateRoot,
   members: readonly UserId[],
   start: { create: EventRecord; creatorMember: EventRecord; levels: EventRecord },
 ): void {
-  room.context.store.transaction((tx) => {
+  room.store.transaction((tx) => {
     const auth = [start.create, start.levels, start.creatorMember];
     const content = { topic: "t" };
     const topic = addState(room, tx, {
@@ -228,5 +256,6 @@ function finish(
       invitedMembers: 0,
       directoryOwed: 0,
     });
+    oweWakes(room, { membershipChanges: [alice] });
   });
 }

@@ -1,13 +1,15 @@
 /**
  * `npm run bench`: starts the homeserver by its own command, puts it under load over HTTP, prints a Markdown table and
  * writes `bench-results/latest.json`. With `BENCH_HOMESERVER=http://…` it measures that one instead, whose users must be
- * free to register. With the argument `core` it measures the room's core alone, without a server.
+ * free to register. With the argument `core` it measures the room's core alone, without a server; with `federation-outbound`,
+ * sending to a hundred other servers.
  */
-import { spawnSync } from "node:child_process";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { type HomeserverProcess, startHomeserverProcess } from "../e2e/homeserver-process.ts";
+import { benchCore } from "./core.ts";
+import { benchFederationOutbound } from "./federation-outbound.ts";
 import { apiOf } from "./http.ts";
 import { describeMachine, diskUsageMib, memoryOfTree } from "./machine.ts";
 import type { Measurement } from "./measure.ts";
@@ -79,18 +81,7 @@ async function memoryOf(server: HomeserverProcess | null): Promise<ReturnType<ty
   return memoryOfTree(pid);
 }
 
-/** The room's core needs no server; its heap is bounded to show that it needs no more. */
-function benchCore(): void {
-  const core = join(import.meta.dirname, "core.ts");
-  // Old and new generation together: 100 MiB.
-  const limits = ["--max-old-space-size=88", "--max-semi-space-size=4"];
-  const { status } = spawnSync(process.execPath, [...limits, "--no-warnings", core], {
-    stdio: "inherit",
-    timeout: longestRunMs,
-  });
-  process.exitCode = status ?? 1;
-}
-
 process.once("SIGINT", () => process.exit(130));
-if (process.argv[2] === "core") benchCore();
+if (process.argv[2] === "core") process.exitCode = (await benchCore(longestRunMs)) ? 0 : 1;
+else if (process.argv[2] === "federation-outbound") process.exitCode = (await benchFederationOutbound()) ? 0 : 1;
 else await main();

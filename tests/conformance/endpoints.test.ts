@@ -61,10 +61,14 @@ describe("the specification's operations", () => {
   });
 });
 
+/** Removed from the specification in version 1.18; older servers still call them. */
+const removed = ["sendJoinV1", "sendLeaveV1"];
+
 describe("our endpoints", () => {
-  it("are all of the specification, but for those of operators", () => {
+  it("are all of the specification, but for those of operators and for older servers", () => {
     const ours = Object.values(endpointsByApi).flat();
-    const foreign = ours.filter((endpoint) => !served.some((operation) => isOf(operation)(endpoint)));
+    const current = ours.filter(({ operationId }) => !removed.includes(operationId));
+    const foreign = current.filter((endpoint) => !served.some((operation) => isOf(operation)(endpoint)));
     expect(foreign.map(({ operationId, path }) => `${operationId}: ${path}`)).toEqual([]);
   });
 

@@ -4,8 +4,8 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { clientOf, registerUser } from "../support/client.ts";
 import { type Homeserver, startHomeserver } from "../support/homeserver.ts";
 
-/** An opened database without tables: SQLite's header page, and its log of writing that. A schema takes several times that. */
-const emptyDatabaseBytes = 16_384;
+/** An opened database without tables: SQLite's header page, and a log to which each call adds that page. A schema takes several times that. */
+const emptyDatabaseBytes = 32_768;
 
 let server: Homeserver | null = null;
 beforeAll(async () => {

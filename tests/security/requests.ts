@@ -51,6 +51,10 @@ export async function setScene(server: TestServer, prefix: string): Promise<Scen
     kind: "override",
     ruleId: ".m.rule.master",
     receiptType: "m.read",
+    queryType: "profile",
+    serverName: "localhost",
+    keyId: "ed25519:a",
+    roomVersion: "12",
   };
   return { alice, bob, carol, admin, roomId, eventId, params };
 }
@@ -128,6 +132,8 @@ export const bodies: Readonly<Record<string, JsonObject>> = {
   register: { username: "newcomer", password: "password", inhibit_login: false, ...session, ...uia },
   setRoomTag: { order: 0.5 },
   sendToDevice: { messages: {} },
+  onBindThirdPartyIdentifier: { mxid: "@somebody:localhost", invites: [] },
+  bulkPerspectivesKeyQuery: { server_keys: {} },
   searchUserDirectory: { search_term: "term", limit: 1 },
   registerBySharedSecret: {
     nonce: "nonce",

@@ -40,7 +40,8 @@ describe("parseSelfhostConfig", () => {
   });
 
   it("gives the Worker the variables under the operator's names", () => {
-    const given = { SERVER_NAME: "example.org", REGISTRATION: "closed", RATE_LIMITS: "off" };
+    const federation = { FEDERATION: "off", FEDERATION_DOMAIN_DENY: "a.example", DNS_OVER_HTTPS: "off" };
+    const given = { SERVER_NAME: "example.org", REGISTRATION: "closed", RATE_LIMITS: "off", ...federation };
     expect(parseSelfhostConfig(given, "/").workerVariables).toEqual({
       ...given,
       PUBLIC_BASEURL: "https://example.org",
@@ -95,6 +96,8 @@ describe("npm start with a wrong value", () => {
     ["APPSERVICE_DIR", () => ({ APPSERVICE_DIR: join(folder, "bridges") })],
     ["FEDERATION_DOMAIN_ALLOW", () => ({ FEDERATION_DOMAIN_ALLOW: "a.example, not a name" })],
     ["FEDERATION_ALLOW_PRIVATE_NETWORK", () => ({ FEDERATION_ALLOW_PRIVATE_NETWORK: "1" })],
+    ["FEDERATION", () => ({ FEDERATION: "yes" })],
+    ["DNS_OVER_HTTPS", () => ({ DNS_OVER_HTTPS: "dns.example" })],
   ];
   it.each(wrong)("ends with status 1 and one line that names %s", async (variable, env) => {
     const started = spawnScript("start", { DATA_DIR: join(folder, "data"), PORT: String(port), ...env() });

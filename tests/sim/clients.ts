@@ -9,6 +9,7 @@ import { field, isObject, type JsonObject, type JsonValue, objectField, stringFi
 import { describeError } from "../../shared/log.ts";
 import { parseRoomToken } from "../../shared/matrix/stream-token.ts";
 import { syncWhenNews } from "../../workers/gateway/wait.ts";
+import { noEgress } from "../support/no-egress.ts";
 import { isSimulated } from "./faults.ts";
 import type { Random } from "./random.ts";
 import { eventsIn, type Gap, type Place, RoomModel } from "./room-model.ts";
@@ -16,7 +17,7 @@ import type { World } from "./world.ts";
 
 const places: readonly Place[] = ["join", "invite", "knock", "leave"];
 /** So long that no request times out before the run is over: a lost wake is never repaired by a time-out. */
-const foreverMs = 1_000_000_000;
+export const foreverMs = 1_000_000_000;
 
 /** What kind of client it is. */
 export interface Habits {
@@ -127,7 +128,9 @@ export class SimClient {
     const newestFirst = Array.isArray(chunk) ? chunk.filter(isObject) : [];
     const known = newestFirst.findIndex((event) => gap.before.has(stringField(event, "event_id") ?? ""));
     const events = (known === -1 ? newestFirst : newestFirst.slice(0, known)).reverse();
-    room.fill(gap.index, events, known === -1 ? stringField(page, "end") : null);
+    const end = known === -1 ? stringField(page, "end") : null;
+    // Where only other servers have more, the token stays the same.
+    room.fill(gap.index, events, end === gap.from ? null : end);
   }
 
   /** A page of history; null when the room is closed to the user, as it is to those who only declined an invite. */
@@ -203,6 +206,7 @@ export class SimClient {
     const { world } = this;
     return {
       actors: world.outside(this.label),
+      egress: noEgress,
       config: world.config,
       support: { contact: null, page: null },
       clock: world.scheduler.clock,

@@ -86,11 +86,11 @@ export class Faults {
   /** While false, nothing goes wrong and messages are fast. */
   isOn = true;
   readonly #random: Random;
-  readonly #rates: FaultRates;
+  readonly rates: FaultRates;
 
   constructor(random: Random, rates: FaultRates) {
     this.#random = random;
-    this.#rates = rates;
+    this.rates = rates;
   }
 
   get random(): Random {
@@ -98,7 +98,7 @@ export class Faults {
   }
 
   strikes(kind: keyof FaultRates): boolean {
-    return this.isOn && this.#random.chance(this.#rates[kind]);
+    return this.isOn && this.#random.chance(this.rates[kind]);
   }
 
   /** How long a message is under way. */

@@ -90,11 +90,12 @@ export class Host implements WaiterPort {
   instance: Instance | null = null;
   held: HeldRequest[] = [];
 
-  constructor(kindName: KindName, kind: ActorKind, name: string) {
+  /** @param prefix of the label: which of several servers it is */
+  constructor(kindName: KindName, kind: ActorKind, name: string, prefix = "") {
     this.kindName = kindName;
     this.kind = kind;
     this.name = name;
-    this.label = `${kindName}:${name.slice(0, 8)}`;
+    this.label = `${prefix}${kindName}:${name.slice(0, 8)}`;
   }
 
   /** Whether the actor has ever stored anything. */

@@ -1,5 +1,6 @@
 /** What must be true when everything has come to rest. Each function says in words what is not. */
 import type { RoomId } from "../../shared/ids.ts";
+import { objectField, stringField } from "../../shared/json.ts";
 import type { SimClient } from "./clients.ts";
 import type { Host } from "./host.ts";
 import type { Ledger } from "./ledger.ts";
@@ -39,6 +40,7 @@ export function checkAcknowledged(rooms: ReadonlyMap<string, RoomRecord>, ledger
 export function checkServer(world: World, rooms: ReadonlyMap<string, RoomRecord>): string[] {
   return [
     ...[...rooms.values()].flatMap((room) => checkRoom(world, room)),
+    ...[...rooms.values()].flatMap((room) => checkUpgrade(world, room, rooms)),
     ...world
       .hosts("user")
       .filter((host) => host.hasSchema)
@@ -95,6 +97,33 @@ function checkDirectory(world: World, room: RoomRecord): string[] {
   if (members.join() !== joined.sort().join())
     wrong.push(`the directory has ${members.join()}, joined are ${joined.join()}`);
   return wrong.map((what) => `${room.host.label}: ${what}`);
+}
+
+/** Upgrades are finished or undone: a room that claims to replace another is named by its tombstone, or empty and unlisted. */
+function checkUpgrade(world: World, room: RoomRecord, rooms: ReadonlyMap<string, RoomRecord>): string[] {
+  const wrong: string[] = [];
+  const { sql } = room.host.storage;
+  const unfinished = sql.one<{ step: string }>("SELECT step FROM upgrade WHERE step <> 'done'");
+  if (unfinished !== null) wrong.push(`its upgrade is left at the step ${unfinished.step}`);
+  const create = room.events.find((event) => event.type === "m.room.create");
+  const predecessor = rooms.get(stringField(objectField(create?.content ?? {}, "predecessor") ?? {}, "room_id") ?? "");
+  if (predecessor !== undefined) {
+    const tombstones = predecessor.events.filter((event) => event.type === "m.room.tombstone");
+    const isNamed = tombstones.some((event) => event.content.replacement_room === room.roomId);
+    const listed = sql.one<{ is_published: number }>("SELECT is_published FROM room")?.is_published === 1;
+    const isEmpty = [...room.members.values()].every((membership) => membership === "leave");
+    if (!isNamed && (listed || !isEmpty)) wrong.push("it is what an upgrade has left over");
+  }
+  for (const row of world.hosts("server").flatMap(aliasesOf)) {
+    if (row.room_id !== room.roomId) continue;
+    const next = sql.one<{ replacement_room: string }>("SELECT replacement_room FROM upgrade WHERE step = 'done'");
+    if (next !== null) wrong.push(`its alias ${row.alias} did not go to ${next.replacement_room}`);
+  }
+  return wrong.map((what) => `${room.host.label}: ${what}`);
+}
+
+function aliasesOf(host: Host): { alias: string; room_id: string }[] {
+  return host.hasSchema ? host.storage.sql.all("SELECT alias, room_id FROM aliases") : [];
 }
 
 function checkUser(host: Host, rooms: ReadonlyMap<string, RoomRecord>): string[] {

@@ -4,6 +4,7 @@ import { roomContext } from "../../actors/room/context.ts";
 import { onRoomAlarm } from "../../actors/room/maintenance.ts";
 import { roomRpc } from "../../actors/room/rpc.ts";
 import { serverContext } from "../../actors/server/context.ts";
+import { onServerAlarm } from "../../actors/server/maintenance.ts";
 import { serverRpc } from "../../actors/server/rpc.ts";
 import { onAlarm as onUserAlarm } from "../../actors/user/alarm.ts";
 import { userContext } from "../../actors/user/context.ts";
@@ -41,10 +42,10 @@ const user: ActorKind = {
 
 const server: ActorKind = {
   migrations: serverMigrations,
-  start: (base, name) => ({
-    rpc: serverRpc(serverContext(base, trusted.serverName(name))),
-    onAlarm: () => Promise.reject(new Error("our own server sets no alarm")),
-  }),
+  start: (base, name) => {
+    const context = serverContext(base, trusted.serverName(name));
+    return { rpc: serverRpc(context), onAlarm: () => onServerAlarm(context) };
+  },
 };
 
 export const productionKinds: Record<KindName, ActorKind> = { room, user, server };

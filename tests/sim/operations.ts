@@ -1,4 +1,5 @@
 /** What people do. */
+import { MatrixError } from "../../shared/errors.ts";
 import type { EventId, RoomId, UserId } from "../../shared/ids.ts";
 import { trusted } from "../../shared/ids.ts";
 import type { JsonObject } from "../../shared/json.ts";
@@ -31,7 +32,12 @@ export const operations: readonly Operation[] = [
   { weight: 3, run: setAccountData },
   { weight: 6, run: sendToDevice },
   { weight: 1, run: setDisplayName },
+  { weight: 2, run: setTag },
+  { weight: 1.5, run: upgradeRoom },
 ];
+
+/** Upgrades make rooms, and each room has its share of what happens: no more than this. */
+const maxRooms = 5;
 
 async function sendMessage(person: Person): Promise<void> {
   await send(person, person.room(), person.device());
@@ -157,4 +163,29 @@ async function sendToDevice(person: Person): Promise<void> {
 async function setDisplayName(person: Person): Promise<void> {
   const name = person.unique("name");
   await person.ask("display name", () => person.actors.user(person.userId).setProfileField("displayname", name));
+}
+
+async function setTag(person: Person): Promise<void> {
+  const tag = person.random.pick(["m.favourite", "u.tag"]);
+  const content = person.random.chance(0.7) ? { text: person.unique("tag") } : null;
+  const roomId = person.room();
+  await person.ask("tag", () => person.actors.user(person.userId).setRoomTag(roomId, tag, content));
+}
+
+/** Only one upgrade of a room goes on at a time: who comes second leaves it at that. */
+async function upgradeRoom(person: Person): Promise<void> {
+  const { rooms } = person.ledger;
+  if (rooms.length >= maxRooms) return;
+  const roomId = person.room();
+  const input = { requester: person.userId, newVersion: person.random.pick(["11", "12"]), additionalCreators: [] };
+  const request = async (): Promise<RoomId | null> => {
+    try {
+      return (await person.actors.room(roomId).upgradeRoom(input)).roomId;
+    } catch (thrown) {
+      if (thrown instanceof MatrixError && thrown.errcode === "M_UNKNOWN") return null;
+      throw thrown;
+    }
+  };
+  const replacement = await person.ask("upgrade", request);
+  if (replacement !== null && !rooms.includes(replacement)) rooms.push(replacement);
 }

@@ -162,7 +162,7 @@ function isVisible(event: RecordedEvent, userId: string): boolean {
   );
 }
 
-/** Of the default push rules, what matters here: messages of others, invites to oneself, and tombstones do not occur. */
+/** Of the default push rules, what matters here: messages and tombstones of others; invites to oneself do not occur. */
 function isNotified(event: RecordedEvent, userId: string): boolean {
-  return event.type === "m.room.message" && event.sender !== userId;
+  return (event.type === "m.room.message" || event.type === "m.room.tombstone") && event.sender !== userId;
 }

@@ -11,6 +11,8 @@ import { parseConfig } from "../../shared/env.ts";
 import type { DeviceId, UserId } from "../../shared/ids.ts";
 import { describeError, type LogFields } from "../../shared/log.ts";
 import { type Actors, actorsOf } from "../../shared/rpc/actors.ts";
+import { noEgress } from "../support/no-egress.ts";
+import type { Call, Callee, Caller, Ending, Site } from "./calls.ts";
 import { newSimDirectory, type SimDirectory } from "./directory.ts";
 import { type FaultRates, Faults, isSimulated, SimulatedFault } from "./faults.ts";
 import { type ActorKind, type HeldRequest, Host, Instance, type KindName } from "./host.ts";
@@ -18,18 +20,14 @@ import type { Random } from "./random.ts";
 import { Scheduler } from "./scheduler.ts";
 import { transfer } from "./transfer.ts";
 
-/** Who makes a call: an instance, which may die while it waits, or somebody outside. */
-interface Caller {
-  readonly label: string;
-  readonly instance: Instance | null;
-}
-
 export interface WorldOptions {
   random: Random;
   rates: FaultRates;
   kinds: Record<KindName, ActorKind>;
   /** Methods, as `kind.method`, that promise to be safe to repeat. */
   repeatable: ReadonlySet<string>;
+  /** Absent: the server is alone in the world. */
+  site?: Site;
 }
 
 /** When the platform first runs an alarm again that has failed. */
@@ -41,19 +39,21 @@ export class World {
   /** What must not have happened, in words. */
   readonly violations: string[] = [];
   readonly directory: SimDirectory;
-  readonly config: Config = {
-    ...parseConfig({ SERVER_NAME: "sim.test", REGISTRATION: "open", RATE_LIMITS: "off" }),
-    passwordHashing: { memoryKib: 64, passes: 1 },
-  };
+  readonly config: Config;
+  /** The whole machine is off: nothing runs, and nobody is answered. */
+  isDown = false;
   readonly #options: WorldOptions;
   readonly #hosts = new Map<string, Host>();
 
   constructor(options: WorldOptions) {
     this.#options = options;
-    this.scheduler = new Scheduler(options.random.fork("order"));
-    this.faults = new Faults(options.random.fork("faults"), options.rates);
+    const { site } = options;
+    this.scheduler = site?.scheduler ?? new Scheduler(options.random.fork("order"));
+    this.faults = site?.faults ?? new Faults(options.random.fork("faults"), options.rates);
     this.directory = newSimDirectory(this.scheduler, this.faults);
-    this.scheduler.betweenSteps = () => this.#strike();
+    const variables = { SERVER_NAME: site?.serverName ?? "sim.test", REGISTRATION: "open", RATE_LIMITS: "off" };
+    this.config = { ...parseConfig(variables), passwordHashing: { memoryKib: 64, passes: 1 } };
+    if (site === undefined) this.scheduler.betweenSteps = () => this.#strike();
   }
 
   hosts(kind: KindName): Host[] {
@@ -65,14 +65,15 @@ export class World {
     const key = `${kind}:${name}`;
     const known = this.#hosts.get(key);
     if (known !== undefined) return known;
-    const host = new Host(kind, this.#options.kinds[kind], name);
+    const { site, kinds } = this.#options;
+    const host = new Host(kind, kinds[kind], name, site === undefined ? "" : `${site.serverName}/`);
     this.#hosts.set(key, host);
     return host;
   }
 
   /** Typed clients for somebody outside of all actors. */
   outside(label: string): Actors {
-    return this.#actorsFor({ label, instance: null });
+    return this.actorsFor({ label, instance: null });
   }
 
   /** A stub as `actorsOf` wants it, for somebody outside of all actors. */
@@ -102,7 +103,7 @@ export class World {
           if (this.faults.strikes("lostReply")) fail(new SimulatedFault("connection lost"));
           else this.#after(`${label}: open`, () => resolve({ outcome, close }));
         } catch (thrown) {
-          this.#report(label, thrown);
+          this.report(label, thrown);
           fail(thrown);
         }
       });
@@ -121,6 +122,7 @@ export class World {
   }
 
   #hold(host: Host, request: HeldRequest, since: string): void {
+    if (this.isDown) throw new SimulatedFault("the server is down");
     const instance = this.#alive(host);
     if (!instance.isAlive) throw new SimulatedFault(`${host.label} did not start`);
     if (instance.actor.onWait?.(request, since) === "news") request.send("news");
@@ -135,9 +137,31 @@ export class World {
     for (const request of instance.host.held.splice(0)) request.close();
   }
 
+  /** Ends some instance, most of the time one that waits for an answer. */
+  evictOne(kind: "eviction" | "crash"): void {
+    const instances = this.instances();
+    const busy = instances.filter((instance) => instance.outbound > 0);
+    const { random } = this.faults;
+    const candidates = busy.length > 0 && random.chance(0.7) ? busy : instances;
+    if (candidates.length > 0) this.evict(random.pick(candidates), kind === "crash" ? "crashes" : "hibernates");
+  }
+
   /** Everything that lives, for a seeded choice. */
   instances(): Instance[] {
     return [...this.#hosts.values()].map((host) => host.instance).filter((instance) => instance !== null);
+  }
+
+  /** The power goes. */
+  shutDown(): void {
+    this.isDown = true;
+    for (const instance of this.instances()) this.evict(instance, "crashes");
+    for (const host of this.#hosts.values()) for (const request of host.held.splice(0)) request.close();
+  }
+
+  /** The power is back. */
+  startUp(): void {
+    this.isDown = false;
+    for (const host of this.#hosts.values()) this.#postAlarm(host);
   }
 
   close(): void {
@@ -147,14 +171,7 @@ export class World {
 
   #strike(): void {
     if (!this.faults.isOn) return;
-    for (const kind of ["eviction", "crash"] as const) {
-      if (!this.faults.strikes(kind)) continue;
-      const instances = this.instances();
-      const busy = instances.filter((instance) => instance.outbound > 0);
-      const { random } = this.faults;
-      const candidates = busy.length > 0 && random.chance(0.7) ? busy : instances;
-      if (candidates.length > 0) this.evict(random.pick(candidates), kind === "crash" ? "crashes" : "hibernates");
-    }
+    for (const kind of ["eviction", "crash"] as const) if (this.faults.strikes(kind)) this.evictOne(kind);
     if (this.faults.strikes("clockJump")) this.#jumpClock(this.faults.random.int(1_000, 3_600_000));
   }
 
@@ -180,15 +197,16 @@ export class World {
     const { clock } = this.scheduler;
     const random = this.#options.random.fork(`${host.label}/${this.scheduler.stepCount}`);
     return {
-      actors: this.#actorsFor({ label: host.label, instance }),
+      actors: this.actorsFor({ label: host.label, instance }),
+      egress: this.#options.site?.egressFor({ label: host.label, instance }) ?? noEgress,
       clock,
       random,
-      log: this.#logOf(host),
+      log: this.logOf(host.label),
       config: this.config,
       directory: this.directory.forInstance(instance),
       alarm: instance.alarm,
       background: (task) => {
-        task().catch((thrown: unknown) => this.#report(`background work of ${host.label}`, thrown));
+        task().catch((thrown: unknown) => this.report(`background work of ${host.label}`, thrown));
       },
       committed: () =>
         new Promise((resolve) => {
@@ -199,19 +217,21 @@ export class World {
     };
   }
 
-  #logOf(host: Host): ActorContext["log"] {
+  /** A log in which errors are violations, but for those that the simulation made. */
+  logOf(label: string): ActorContext["log"] {
     const warn = (message: string, fields: LogFields = {}): void => {
-      this.scheduler.note(`${host.label}: ${message} ${JSON.stringify(fields)}`);
+      this.scheduler.note(`${label}: ${message} ${JSON.stringify(fields)}`);
     };
     const error = (message: string, fields: LogFields = {}): void => {
       const text = JSON.stringify(fields);
       warn(message, fields);
-      if (!isSimulated(text)) this.violations.push(`${host.label} logged an error: ${message} ${text}`);
+      if (!isSimulated(text)) this.violations.push(`${label} logged an error: ${message} ${text}`);
     };
     return { info: () => undefined, warn, error };
   }
 
-  #report(what: string, thrown: unknown): void {
+  /** Something threw: a violation, unless the simulation did it. */
+  report(what: string, thrown: unknown): void {
     if (isSimulated(thrown)) return;
     const stack = thrown instanceof Error ? `\n${thrown.stack ?? ""}` : "";
     this.violations.push(`${what} threw ${describeError(thrown)}${stack}`);
@@ -221,7 +241,8 @@ export class World {
     this.scheduler.post(label, this.faults.delayMs(), run);
   }
 
-  #actorsFor(caller: Caller): Actors {
+  /** Typed clients for a caller. */
+  actorsFor(caller: Caller): Actors {
     const namespace = (kind: KindName) => ({ getByName: (name: string) => this.#stub(caller, kind, name) });
     return actorsOf({ room: namespace("room"), user: namespace("user"), server: namespace("server") });
   }
@@ -229,13 +250,23 @@ export class World {
   #stub(caller: Caller, kind: KindName, name: string): object {
     const get = (_target: object, method: string | symbol): unknown => {
       if (typeof method !== "string" || method === "then") return undefined;
-      return (...args: unknown[]) => this.#call(caller, this.host(kind, name), { method, args: args.map(transfer) });
+      return (...args: unknown[]) => this.call(caller, this.#calleeOf(this.host(kind, name)), { method, args });
     };
     return new Proxy({}, { get });
   }
 
-  #call(caller: Caller, host: Host, call: { method: string; args: unknown[] }): Promise<unknown> {
-    const label = `${caller.label} → ${host.label}.${call.method}`;
+  #calleeOf(host: Host): Callee {
+    return {
+      label: host.label,
+      isRepeatable: (method) => this.#options.repeatable.has(`${host.kindName}.${method}`),
+      execute: (call, ending) => this.#execute(host, call, ending),
+    };
+  }
+
+  /** A message to a callee, and one back. Never settles for a caller who has died meanwhile. */
+  call(caller: Caller, callee: Callee, { method, args }: Call): Promise<unknown> {
+    const label = `${caller.label} → ${callee.label}.${method}`;
+    const call = { method, args: args.map(transfer) };
     const { instance } = caller;
     if (instance?.isAlive === false) return new Promise(() => undefined);
     if (instance !== null) instance.outbound += 1;
@@ -253,22 +284,22 @@ export class World {
       const deliver = (): void => {
         // What an instance wanted to say when it died may or may not have left it.
         if (instance?.isAlive === false && this.faults.random.chance(0.5)) return;
-        this.#execute(host, call, { succeed: (value) => answer("ok", () => resolve(value)), fail });
+        callee.execute(call, { succeed: (value) => answer("ok", () => resolve(value)), fail });
       };
       this.#after(label, deliver);
-      if (this.#options.repeatable.has(`${host.kindName}.${call.method}`) && this.faults.strikes("duplicate")) {
+      if (callee.isRepeatable(method) && this.faults.strikes("duplicate")) {
         this.#after(`${label} (again)`, () =>
-          this.#execute(host, call, { succeed: () => undefined, fail: () => undefined }),
+          callee.execute(call, { succeed: () => undefined, fail: () => undefined }),
         );
       }
     });
   }
 
-  #execute(
-    host: Host,
-    call: { method: string; args: unknown[] },
-    caller: { succeed: (value: unknown) => void; fail: (fault: unknown) => void },
-  ): void {
+  #execute(host: Host, call: Call, caller: Ending): void {
+    if (this.isDown) {
+      caller.fail(new SimulatedFault("the server is down"));
+      return;
+    }
     const instance = this.#alive(host);
     if (!instance.isAlive) {
       caller.fail(new SimulatedFault(`${host.label} did not start`));
@@ -282,13 +313,13 @@ export class World {
         else caller.succeed(value);
       },
       (thrown: unknown) => {
-        this.#report(`${host.label}.${call.method}`, thrown);
+        this.report(`${host.label}.${call.method}`, thrown);
         if (instance.inbound.delete(caller.fail)) caller.fail(thrown);
       },
     );
   }
 
-  async #invoke(instance: Instance, call: { method: string; args: unknown[] }): Promise<unknown> {
+  async #invoke(instance: Instance, call: Call): Promise<unknown> {
     const { rpc } = instance.actor;
     const method: unknown = Reflect.get(rpc, call.method);
     if (typeof method !== "function") throw new Error(`no method ${call.method}`);
@@ -305,7 +336,7 @@ export class World {
 
   #fireAlarm(host: Host): void {
     const at = host.storage.alarmAt();
-    if (at === null || at > this.scheduler.clock.now() || host.instance?.isServingAlarm === true) return;
+    if (at === null || at > this.scheduler.clock.now() || this.isDown || host.instance?.isServingAlarm === true) return;
     const instance = this.#alive(host);
     // The platform runs an alarm again when its handler did not end, unless the next one is set already.
     const again = (): void => {
@@ -325,7 +356,7 @@ export class World {
     instance.isServingAlarm = true;
     instance.alarm
       .serve(this.scheduler.clock.now(), () => instance.actor.onAlarm())
-      .catch((thrown: unknown) => this.#report(`alarm of ${host.label}`, thrown))
+      .catch((thrown: unknown) => this.report(`alarm of ${host.label}`, thrown))
       .then(end);
   }
 

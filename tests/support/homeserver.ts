@@ -33,7 +33,8 @@ export interface Homeserver {
 }
 
 const root = join(import.meta.dirname, "../..");
-const testDefaults = { RATE_LIMITS: "off", REGISTRATION: "open" } as const;
+/** No test asks the internet for a name. */
+const testDefaults = { RATE_LIMITS: "off", REGISTRATION: "open", DNS_OVER_HTTPS: "off" } as const;
 let projectBundle: Promise<Bundle> | null = null;
 
 /** Starts a homeserver as `npm start` does, but without limits and with open registration. */

@@ -135,6 +135,19 @@ export class RoomBuilder {
     return room;
   }
 
+  /**
+   * A room that somebody else has begun, from here on.
+   * @param state the state after `heads`, of which it need not hold all
+   */
+  static continuing(version: string, state: readonly MatrixEvent[], heads: readonly MatrixEvent[]): RoomBuilder {
+    const create = state.find((event) => event.type === "m.room.create");
+    if (create === undefined) throw new Error("the state has no create event");
+    const byId = new Map([...state, ...heads].map((event) => [event.eventId, event]));
+    const log: RoomLog = { byId, ts: Math.max(...heads.map((event) => event.originServerTs)) };
+    const entries = state.map((event): [string, MatrixEvent] => [keyOf(event.type, event.stateKey ?? ""), event]);
+    return new RoomBuilder(rulesOf(version), create, log, { state: new Map(entries), heads });
+  }
+
   get roomId(): RoomId {
     return this.create.roomId;
   }

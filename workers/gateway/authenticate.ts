@@ -1,15 +1,15 @@
 import { parseAccessToken } from "../../shared/access-token.ts";
-import type { AuthContexts, Authenticate, AuthScheme, Services } from "../../shared/endpoint.ts";
+import type { AuthContexts, Authenticate, AuthenticationNeeds, AuthScheme, Services } from "../../shared/endpoint.ts";
 import { errors } from "../../shared/errors.ts";
-import type { UserAuth, UserRateLimit } from "../../shared/rpc/user.ts";
+import type { UserAuth } from "../../shared/rpc/user.ts";
 import { exactUserId } from "./login-identifier.ts";
+import { proveServer } from "./server-signature.ts";
 
 /** Where credentials of a request are, and what proves them. */
-interface Credentials {
-  readonly headers: Headers;
+interface Credentials extends AuthenticationNeeds {
+  readonly request: Request;
   readonly query: URLSearchParams;
   readonly services: Services;
-  readonly rateLimit: UserRateLimit | null;
 }
 
 const schemes: { readonly [Scheme in AuthScheme]: (from: Credentials) => Promise<AuthContexts[Scheme]> } = {
@@ -24,16 +24,18 @@ const schemes: { readonly [Scheme in AuthScheme]: (from: Credentials) => Promise
     if (!auth.isAdmin) throw errors.forbidden("You are not a server administrator");
     return auth;
   },
+  serverSignature: ({ request, services, readBody }) => proveServer(request, services, readBody),
 };
 
 /**
  * Makes the function that proves who makes a request.
  *
- * Its errors: M_MISSING_TOKEN; M_UNKNOWN_TOKEN; M_FORBIDDEN where an administrator is needed; M_LIMIT_EXCEEDED.
+ * Its errors: M_MISSING_TOKEN; M_UNKNOWN_TOKEN; M_FORBIDDEN where an administrator is needed; M_LIMIT_EXCEEDED; those of
+ * {@link proveServer}.
  * @see https://spec.matrix.org/v1.19/client-server-api/#using-access-tokens
  */
 export function authenticator(request: Request, query: URLSearchParams, services: Services): Authenticate {
-  return (scheme, rateLimit) => schemes[scheme]({ headers: request.headers, query, services, rateLimit });
+  return (scheme, needs) => schemes[scheme]({ ...needs, request, query, services });
 }
 
 async function proveRequired(from: Credentials): Promise<UserAuth> {
@@ -43,8 +45,8 @@ async function proveRequired(from: Credentials): Promise<UserAuth> {
 }
 
 /** The token of the header, else (where the configuration allows it) the one of the query. */
-function findToken({ headers, query, services }: Credentials): string | null {
-  const [scheme, token, ...rest] = (headers.get("Authorization") ?? "").split(" ");
+function findToken({ request, query, services }: Credentials): string | null {
+  const [scheme, token, ...rest] = (request.headers.get("Authorization") ?? "").split(" ");
   if (scheme?.toLowerCase() === "bearer" && token !== undefined && token !== "" && rest.length === 0) return token;
   if (!services.config.queryAccessTokens) return null;
   const [first, ...others] = query.getAll("access_token");

@@ -5,6 +5,7 @@ import { errors } from "../../shared/errors.ts";
 import type { DeviceId, UserId } from "../../shared/ids.ts";
 import { consoleLog } from "../../shared/log.ts";
 import { actorsOf } from "../../shared/rpc/actors.ts";
+import { egressOf } from "../../shared/rpc/egress-client.ts";
 import { adminEndpoints } from "./admin/index.ts";
 import { clientEndpoints } from "./client/index.ts";
 import { clientAddressOf, type GatewayEnv, parseGatewayConfig } from "./env.ts";
@@ -21,11 +22,11 @@ const route = makeRouter(allEndpoints);
 export type Gateway = (request: Request) => Promise<Response>;
 
 /**
- * Makes the gateway over an environment. With a variable that cannot be used, every answer is a 500 and the log names
+ * Makes the gateway over an environment and the Worker's own exports. With a variable that cannot be used, every answer is a 500 and the log names
  * the variable: self-host refuses to start instead.
  */
-export function makeGateway(env: GatewayEnv): Gateway {
-  const base = configured(env);
+export function makeGateway(env: GatewayEnv, exports: object): Gateway {
+  const base = configured(env, exports);
   if (base === null) return async () => respondToError(errors.internal("The server is not configured correctly"));
   return (request) => {
     const { signal } = request;
@@ -47,11 +48,15 @@ function peerOf(request: Request): string | null {
 
 type FixedServices = Omit<Services, "clientAddress" | "signal" | "openWaiter" | "pause">;
 
-function configured(env: GatewayEnv): { services: FixedServices; clientAddressHeader: string | null } | null {
+function configured(
+  env: GatewayEnv,
+  exports: object,
+): { services: FixedServices; clientAddressHeader: string | null } | null {
   try {
     const { clientAddressHeader, support } = parseGatewayConfig({ ...env });
     const services = {
       actors: actorsOf({ room: env.ROOM, user: env.USER, server: env.SERVER }),
+      egress: egressOf(exports),
       config: parseConfig({ ...env }),
       support,
       clock: systemClock,

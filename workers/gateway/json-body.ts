@@ -1,13 +1,7 @@
+import type { BodyLimits } from "../../shared/endpoint.ts";
 import { errors } from "../../shared/errors.ts";
 import type { JsonValue } from "../../shared/json.ts";
-import { parseJson } from "../../shared/json-text.ts";
-
-/** What a body may be. */
-export interface BodyLimits {
-  maxBytes: number;
-  /** Whether an empty body stands for `{}`. */
-  allowsEmpty: boolean;
-}
+import { parseJson, parseSignedJson } from "../../shared/json-text.ts";
 
 /** How much of a body that is too large is read and dropped, so that the client gets to read the answer. */
 const maxDiscardedBytes = 8_388_608;
@@ -25,7 +19,7 @@ export async function readJsonBody(request: Request, limits: BodyLimits): Promis
     if (limits.allowsEmpty) return {};
     throw errors.notJson("The body is empty: a JSON object is needed");
   }
-  return parseJson(text);
+  return limits.isSigned ? parseSignedJson(text) : parseJson(text);
 }
 
 async function readBytes(request: Request, maxBytes: number): Promise<Uint8Array> {

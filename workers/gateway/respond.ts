@@ -1,4 +1,4 @@
-import { type Answer, Page } from "../../shared/endpoint.ts";
+import { type Answer, Page, StreamedJson } from "../../shared/endpoint.ts";
 import { errors, MatrixError } from "../../shared/errors.ts";
 import { field, type JsonObject, type JsonValue } from "../../shared/json.ts";
 import { UiaChallenge } from "./uia.ts";
@@ -14,6 +14,8 @@ const corsHeaders = {
   "Access-Control-Expose-Headers": "Retry-After",
 } as const;
 
+const jsonHeaders = { ...corsHeaders, "Content-Type": "application/json", "Cache-Control": "no-store" } as const;
+
 /** How long a browser may keep the answer to a preflight. */
 const preflightSeconds = 86_400;
 
@@ -23,7 +25,26 @@ export function respond(answer: Answer): Response {
     const headers = { ...corsHeaders, "Content-Type": answer.contentType, ...answer.headers };
     return new Response(answer.text, { status: 200, headers });
   }
+  if (answer instanceof StreamedJson) {
+    return new Response(streamOf(answer.parts), { status: 200, headers: jsonHeaders });
+  }
   return json(200, answer, {});
+}
+
+/** Text as bytes, a part at a time: the next is asked for when the one before is on its way. */
+function streamOf(parts: AsyncIterable<string>): ReadableStream<Uint8Array> {
+  const iterator = parts[Symbol.asyncIterator]();
+  const encoder = new TextEncoder();
+  return new ReadableStream<Uint8Array>({
+    pull: async (controller) => {
+      const next = await iterator.next();
+      if (next.done === true) controller.close();
+      else controller.enqueue(encoder.encode(next.value));
+    },
+    cancel: async () => {
+      await iterator.return?.();
+    },
+  });
 }
 
 /** The answer to `OPTIONS`, for any path; no endpoint's logic is run. */
@@ -75,6 +96,6 @@ function retryAfter(extra: JsonObject): Record<string, string> {
 function json(status: number, body: JsonValue, headers: Record<string, string>): Response {
   return new Response(JSON.stringify(body), {
     status,
-    headers: { ...corsHeaders, "Content-Type": "application/json", "Cache-Control": "no-store", ...headers },
+    headers: { ...jsonHeaders, ...headers },
   });
 }

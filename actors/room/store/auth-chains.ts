@@ -35,7 +35,7 @@ export class AuthChainsReader {
     return this.sql
       .all<ChainRow>(
         `SELECT chain, sequence, event_nid, links FROM event_auth_chains
-         WHERE chain = ? AND sequence > ? AND sequence <= ? ORDER BY sequence LIMIT ?`,
+         WHERE chain = ? AND sequence > ? AND sequence <= ? ORDER BY sequence LIMIT +?`,
         chain,
         after,
         through,
@@ -49,7 +49,7 @@ export class AuthChainsReader {
     return this.sql
       .all<ChainRow>(
         `SELECT chain, sequence, event_nid, links FROM event_auth_chains
-         WHERE chain = ? AND sequence <= ? ORDER BY sequence DESC LIMIT ?`,
+         WHERE chain = ? AND sequence <= ? ORDER BY sequence DESC LIMIT +?`,
         chain,
         through,
         limit,
@@ -67,7 +67,7 @@ export class AuthChainsReader {
   dependants({ chain, sequence }: ChainPosition, limit: number, skip: number): ChainPosition[] {
     return this.sql.all<{ chain: number; sequence: number }>(
       `SELECT chain, sequence FROM event_auth_chain_links WHERE target_chain = ? AND target_sequence >= ?
-       ORDER BY target_sequence, chain, sequence LIMIT ? OFFSET ?`,
+       ORDER BY target_sequence, chain, sequence LIMIT +? OFFSET +?`,
       chain,
       sequence,
       limit,

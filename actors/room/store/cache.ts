@@ -17,6 +17,8 @@ export class RoomCaches {
   /** `type "\0" state_key` → state_key_nid; a type and a state key that hold NUL are not cached. */
   readonly stateKeys = new Cache<string, number>(maxStateKeys);
   rules: RoomVersionRules | null = null;
+  /** Whether any other server is in the room; null: not known. */
+  isAnyServerIn: boolean | null = null;
   /** How often a row of those kept here was written: when none was, nothing need be forgotten. */
   writes = 0;
 
@@ -25,6 +27,7 @@ export class RoomCaches {
     this.events.clear();
     this.stateKeys.clear();
     this.rules = null;
+    this.isAnyServerIn = null;
   }
 }
 

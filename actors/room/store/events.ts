@@ -119,8 +119,8 @@ export class EventsReader {
   /** Events with `after` < position ≤ `through`, oldest first. */
   forward(after: number, through: number, limit: number): EventRecord[] {
     const rows = this.sql.all<EventRow>(
-      `SELECT ${columns} FROM events e WHERE e.stream_position > ? AND e.stream_position <= ?
-       ORDER BY e.stream_position LIMIT ?`,
+      `SELECT ${columns} FROM events e WHERE e.stream_position > +? AND e.stream_position <= +?
+       ORDER BY e.stream_position LIMIT +?`,
       after,
       through,
       limit,
@@ -131,8 +131,8 @@ export class EventsReader {
   /** Events with `after` < position ≤ `through`, newest first. */
   backward(through: number, after: number, limit: number): EventRecord[] {
     const rows = this.sql.all<EventRow>(
-      `SELECT ${columns} FROM events e WHERE e.stream_position > ? AND e.stream_position <= ?
-       ORDER BY e.stream_position DESC LIMIT ?`,
+      `SELECT ${columns} FROM events e WHERE e.stream_position > +? AND e.stream_position <= +?
+       ORDER BY e.stream_position DESC LIMIT +?`,
       after,
       through,
       limit,
@@ -144,6 +144,41 @@ export class EventsReader {
   oldestPosition(): number | null {
     const query = "SELECT MIN(stream_position) AS position FROM events WHERE stream_position IS NOT NULL";
     return this.sql.one<{ position: number | null }>(query)?.position ?? null;
+  }
+
+  /** Which of these events are not here, in their order. */
+  unknownOf(eventIds: readonly EventId[]): EventId[] {
+    return this.sql
+      .all<{ event_id: EventId }>(
+        `SELECT wanted.value AS event_id FROM json_each(?) AS wanted
+         LEFT JOIN events e ON e.event_id = wanted.value WHERE e.event_nid IS NULL ORDER BY wanted.key`,
+        JSON.stringify(eventIds),
+      )
+      .map((row) => row.event_id);
+  }
+
+  /** Which of these events have no place in the graph here, in their order: they are unknown, or outside of it. */
+  unplacedOf(eventIds: readonly EventId[]): EventId[] {
+    return this.sql
+      .all<{ event_id: EventId }>(
+        `SELECT wanted.value AS event_id FROM json_each(?) AS wanted
+         LEFT JOIN events e ON e.event_id = wanted.value WHERE e.state_root_after IS NULL ORDER BY wanted.key`,
+        JSON.stringify(eventIds),
+      )
+      .map((row) => row.event_id);
+  }
+
+  /** The state events among these, in the order of the ids. */
+  stateKeysOf(
+    eventIds: readonly EventId[],
+  ): { eventNid: number; type: string; stateKey: string; status: EventStatus }[] {
+    return this.sql
+      .all<{ event_nid: number; type: string; state_key: string; status: EventStatus }>(
+        `SELECT e.event_nid, e.type, e.state_key, e.status FROM json_each(?) AS wanted
+         JOIN events e ON e.event_id = wanted.value WHERE e.state_key IS NOT NULL ORDER BY wanted.key`,
+        JSON.stringify(eventIds),
+      )
+      .map((row) => ({ eventNid: row.event_nid, type: row.type, stateKey: row.state_key, status: row.status }));
   }
 
   #recordOf(row: EventRow): EventRecord {

@@ -22,8 +22,7 @@ export class ExtremitiesReader {
   /** The newest ends of the graph, deepest first. */
   forward(limit: number): Extremity[] {
     const rows = this.sql.all<ExtremityRow>(
-      // CROSS JOIN fixes the order of the loops: for ORDER BY's sake the planner would walk all events otherwise. `+?`:
-      // SQLite prepares a statement anew at each call where the value of a bare `?` may change its plan.
+      // CROSS JOIN fixes the order of the loops: for ORDER BY's sake the planner would walk all events otherwise.
       `SELECT e.event_nid, e.event_id, e.depth FROM event_forward_extremities f CROSS JOIN events e USING (event_nid)
        ORDER BY e.depth DESC, e.event_nid DESC LIMIT +?`,
       limit,
@@ -53,8 +52,21 @@ export class ExtremitiesReader {
 
   /** Events that stand before those that are here, and are not here themselves. */
   backward(limit: number): EventId[] {
-    const query = "SELECT event_id FROM event_backward_extremities ORDER BY event_id LIMIT ?";
+    const query = "SELECT event_id FROM event_backward_extremities ORDER BY event_id LIMIT +?";
     return this.sql.all<{ event_id: EventId }>(query, limit).map((row) => row.event_id);
+  }
+
+  /** Those of them that belong behind a stream position, or (null) before everything. */
+  missingBehind(afterPosition: number | null, limit: number): EventId[] {
+    const query =
+      "SELECT event_id FROM event_backward_extremities WHERE after_position IS ? ORDER BY event_id LIMIT +?";
+    return this.sql.all<{ event_id: EventId }>(query, afterPosition, limit).map((row) => row.event_id);
+  }
+
+  /** The newest gap in the stream below a position: what is missing there belongs behind this. Null: there is none. */
+  gapBelow(position: number): number | null {
+    const query = "SELECT MAX(after_position) AS position FROM event_backward_extremities WHERE after_position < ?";
+    return this.sql.one<{ position: number | null }>(query, position)?.position ?? null;
   }
 }
 
@@ -71,10 +83,22 @@ export class ExtremitiesWriter extends ExtremitiesReader {
     this.sql.run("INSERT INTO event_forward_extremities (event_nid) VALUES (?)", eventNid);
   }
 
-  /** Notes events that stand before one that is here, and are not here themselves. */
-  addMissing(eventIds: readonly EventId[]): void {
+  /** For a graph that goes on after a gap: nothing follows on what was its end before. */
+  deleteForward(): void {
+    this.sql.run("DELETE FROM event_forward_extremities");
+  }
+
+  /**
+   * Notes events that stand before one that is here, and are not here themselves.
+   * @param afterPosition where they belong in the stream; null: before everything.
+   */
+  addMissing(eventIds: readonly EventId[], afterPosition: number | null): void {
     for (const eventId of eventIds) {
-      this.sql.run("INSERT INTO event_backward_extremities (event_id) VALUES (?) ON CONFLICT DO NOTHING", eventId);
+      this.sql.run(
+        "INSERT INTO event_backward_extremities (event_id, after_position) VALUES (?, ?) ON CONFLICT DO NOTHING",
+        eventId,
+        afterPosition,
+      );
     }
   }
 

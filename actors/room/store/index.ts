@@ -13,6 +13,7 @@ import { MembershipsReader, MembershipsWriter } from "./memberships.ts";
 import { ReceiptsReader, ReceiptsWriter } from "./receipts.ts";
 import { RedactionsReader, RedactionsWriter } from "./redactions.ts";
 import { RoomReader, RoomWriter } from "./room.ts";
+import { ServersReader, ServersWriter } from "./servers.ts";
 import { StateKeysReader, StateKeysWriter } from "./state-keys.ts";
 import { StateNodesReader, StateNodesWriter } from "./state-nodes.ts";
 import { TransactionsReader, TransactionsWriter } from "./transactions.ts";
@@ -30,6 +31,7 @@ export interface RoomRead {
   readonly currentState: CurrentStateReader;
   readonly memberships: MembershipsReader;
   readonly receipts: ReceiptsReader;
+  readonly servers: ServersReader;
   readonly transactions: TransactionsReader;
 }
 
@@ -46,6 +48,7 @@ export interface RoomTransaction extends RoomRead {
   readonly currentState: CurrentStateWriter;
   readonly memberships: MembershipsWriter;
   readonly receipts: ReceiptsWriter;
+  readonly servers: ServersWriter;
   readonly transactions: TransactionsWriter;
 }
 
@@ -61,6 +64,7 @@ export class RoomStore implements RoomRead {
   readonly currentState: CurrentStateReader;
   readonly memberships: MembershipsReader;
   readonly receipts: ReceiptsReader;
+  readonly servers: ServersReader;
   readonly transactions: TransactionsReader;
   readonly #sql: Sql;
   readonly #caches = new RoomCaches();
@@ -80,6 +84,7 @@ export class RoomStore implements RoomRead {
     this.currentState = new CurrentStateReader(sql);
     this.memberships = new MembershipsReader(sql);
     this.receipts = new ReceiptsReader(sql);
+    this.servers = new ServersReader(sql, caches);
     this.transactions = new TransactionsReader(sql);
     this.#writer = {
       room: new RoomWriter(sql, caches),
@@ -93,6 +98,7 @@ export class RoomStore implements RoomRead {
       currentState: new CurrentStateWriter(sql),
       memberships: new MembershipsWriter(sql),
       receipts: new ReceiptsWriter(sql),
+      servers: new ServersWriter(sql, caches),
       transactions: new TransactionsWriter(sql),
     };
   }

@@ -1,5 +1,5 @@
 import type { Sql } from "../../../schema/sql.ts";
-import type { UserId } from "../../../shared/ids.ts";
+import type { ServerName, UserId } from "../../../shared/ids.ts";
 import type { Membership } from "../../../shared/rpc/room.ts";
 
 /** A user's current membership. */
@@ -49,7 +49,7 @@ export class MembershipsReader {
   withMembership(membership: Membership, after: string, limit: number): MembershipRecord[] {
     return this.sql
       .all<MembershipRow>(
-        `SELECT ${columns} FROM room_memberships WHERE membership = ? AND user_id > ? ORDER BY user_id LIMIT ?`,
+        `SELECT ${columns} FROM room_memberships WHERE membership = ? AND user_id > ? ORDER BY user_id LIMIT +?`,
         membership,
         after,
         limit,
@@ -62,18 +62,32 @@ export class MembershipsReader {
     return this.sql
       .all<MembershipRow>(
         `SELECT ${columns} FROM room_memberships WHERE is_local = 1 AND membership = 'join' AND user_id > ?
-         ORDER BY user_id LIMIT ?`,
+         ORDER BY user_id LIMIT +?`,
         after,
         limit,
       )
       .map(recordOf);
   }
 
+  /** Whether a user of a server is invited. */
+  isAnyInvited(server: ServerName): boolean {
+    const query = `SELECT 1 AS found FROM room_memberships
+      WHERE membership = 'invite' AND substr(user_id, instr(user_id, ':') + 1) = ? LIMIT 1`;
+    return this.sql.one<{ found: number }>(query, server) !== null;
+  }
+
+  /** The servers of all joined users. */
+  joinedServers(): ServerName[] {
+    const query = `SELECT DISTINCT substr(user_id, instr(user_id, ':') + 1) AS server_name FROM room_memberships
+      WHERE membership = 'join'`;
+    return this.sql.all<{ server_name: ServerName }>(query).map((row) => row.server_name);
+  }
+
   /** The first few of the others, by stream position: joined and invited users or, where there are none, those who left. */
   heroes(except: UserId, limit: number): UserId[] {
     const query = (memberships: string): string =>
       `SELECT user_id FROM room_memberships WHERE membership IN (${memberships}) AND user_id <> ?
-       ORDER BY stream_position LIMIT ?`;
+       ORDER BY stream_position LIMIT +?`;
     const present = this.sql.all<{ user_id: UserId }>(query("'join', 'invite'"), except, limit);
     const rows =
       present.length > 0 ? present : this.sql.all<{ user_id: UserId }>(query("'leave', 'ban'"), except, limit);

@@ -59,9 +59,25 @@ export class ReceiptsReader {
       .all<ReceiptRow>(
         `SELECT ${columns} FROM receipts
          WHERE stream_position > ? AND (receipt_type <> 'm.read.private' OR user_id = ?)
-         ORDER BY stream_position DESC LIMIT ?`,
+         ORDER BY stream_position DESC LIMIT +?`,
         after,
         reader,
+        limit,
+      )
+      .map(recordOf);
+  }
+
+  /** Public receipts of joined users of this server that changed with `after` < position ≤ `through`, oldest first. */
+  ofLocalUsers(after: number, through: number, limit: number): ReceiptRecord[] {
+    return this.sql
+      .all<ReceiptRow>(
+        `SELECT ${columns} FROM receipts
+         WHERE stream_position > +? AND stream_position <= +? AND receipt_type = 'm.read' AND user_id IN (
+           SELECT m.user_id FROM room_memberships m
+           WHERE m.user_id = receipts.user_id AND m.is_local = 1 AND m.membership = 'join')
+         ORDER BY stream_position LIMIT +?`,
+        after,
+        through,
         limit,
       )
       .map(recordOf);

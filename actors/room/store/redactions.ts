@@ -12,7 +12,7 @@ export class RedactionsReader {
   /** The redactions that wait for an event, in the order in which they came. */
   waitingFor(target: EventId, limit: number): number[] {
     const query =
-      "SELECT redaction_nid FROM pending_redactions WHERE target_event_id = ? ORDER BY redaction_nid LIMIT ?";
+      "SELECT redaction_nid FROM pending_redactions WHERE target_event_id = ? ORDER BY redaction_nid LIMIT +?";
     return this.sql.all<{ redaction_nid: number }>(query, target, limit).map((row) => row.redaction_nid);
   }
 }

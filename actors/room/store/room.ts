@@ -80,9 +80,20 @@ export class RoomReader {
 
 /** Exists only inside a transaction. */
 export class RoomWriter extends RoomReader {
-  insert(roomVersion: string): void {
+  /** @param streamPosition newest position that was given out before the room was known */
+  insert(roomVersion: string, streamPosition = 0): void {
     this.caches.writes += 1;
-    this.sql.run("INSERT INTO room (id, room_version, stream_position, event_nid) VALUES (1, ?, 0, 0)", roomVersion);
+    this.sql.run(
+      "INSERT INTO room (id, room_version, stream_position, event_nid) VALUES (1, ?, ?, 0)",
+      roomVersion,
+      streamPosition,
+    );
+  }
+
+  /** Forgets all that is in memory: to be called when the rows are deleted that it is of. */
+  forgetAll(): void {
+    this.caches.writes += 1;
+    this.caches.clear();
   }
 
   /** Gives out the next position of the stream. */
@@ -92,6 +103,11 @@ export class RoomWriter extends RoomReader {
     );
     if (row === null) throw new Error("the room does not exist");
     return row.stream_position;
+  }
+
+  /** Leaves a number of positions of the stream free. */
+  skipPositions(count: number): void {
+    this.sql.run("UPDATE room SET stream_position = stream_position + ? WHERE id = 1", count);
   }
 
   /** What an event of the live room changes. */

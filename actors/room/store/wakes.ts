@@ -1,9 +1,17 @@
 import type { Sql } from "../../../schema/sql.ts";
-import type { UserId } from "../../../shared/ids.ts";
+import type { ServerName, UserId } from "../../../shared/ids.ts";
 import type { Membership } from "../../../shared/rpc/room.ts";
 
 /** Consumers on one page: one bit each in blobs of 256 bytes. */
 export const consumersPerPage = 2048;
+/** Servers have pages of their own, from this one on: most of what wakes users is no matter of theirs. */
+const firstServerPage = 2 ** 20;
+const firstServerNid = firstServerPage * consumersPerPage;
+
+/** Who reads the room's log. */
+export type Consumer =
+  | { readonly kind: "user"; readonly name: UserId }
+  | { readonly kind: "server"; readonly name: ServerName };
 
 /** One page of wake bits. The blobs are this object's own: change them, then store the page. */
 export interface WakePage {
@@ -15,11 +23,15 @@ export interface WakePage {
 }
 
 /** Whom a wake would go to, and what it would say. */
-export interface WakeTarget {
-  userId: UserId;
-  membership: Membership;
-  membershipPosition: number;
-}
+export type WakeTarget =
+  | {
+      readonly kind: "user";
+      readonly userId: UserId;
+      readonly membership: Membership;
+      readonly membershipPosition: number;
+    }
+  /** `since`: where the server began to follow the room; `until`: the last position that is for it, null: it is in the room. */
+  | { readonly kind: "server"; readonly server: ServerName; readonly since: number; readonly until: number | null };
 
 type PageRow = { page: number; version: number; listening: Uint8Array; owed: Uint8Array; woken: Uint8Array };
 
@@ -31,24 +43,32 @@ export class WakeStore {
     this.#sql = sql;
   }
 
-  /** The dense number of a local user among the room's consumers; null when it has none yet. */
-  findConsumer(userId: UserId): number | null {
-    const query = "SELECT consumer_nid FROM consumers WHERE kind = 'user' AND name = ?";
-    return this.#sql.one<{ consumer_nid: number }>(query, userId)?.consumer_nid ?? null;
+  /** The number of a consumer; null when it has none yet. Users and servers are each numbered densely. */
+  findConsumer({ kind, name }: Consumer): number | null {
+    const query = "SELECT consumer_nid FROM consumers WHERE kind = ? AND name = ?";
+    return this.#sql.one<{ consumer_nid: number }>(query, kind, name)?.consumer_nid ?? null;
   }
 
-  /** The number of a local user, given out on first use. */
-  internConsumer(userId: UserId): number {
-    const known = this.findConsumer(userId);
+  /** The number of a consumer, given out on first use. */
+  internConsumer(consumer: Consumer): number {
+    const known = this.findConsumer(consumer);
     if (known !== null) return known;
-    const query = "SELECT COALESCE(MAX(consumer_nid), -1) + 1 AS next FROM consumers";
-    const next = this.#sql.one<{ next: number }>(query)?.next ?? 0;
-    this.#sql.run("INSERT INTO consumers (consumer_nid, kind, name) VALUES (?, 'user', ?)", next, userId);
+    const { kind, name } = consumer;
+    const [first, end] = kind === "user" ? [0, firstServerNid] : [firstServerNid, Number.MAX_SAFE_INTEGER];
+    const query = `SELECT consumer_nid FROM consumers WHERE consumer_nid >= ? AND consumer_nid < ?
+      ORDER BY consumer_nid DESC LIMIT 1`;
+    const newest = this.#sql.one<{ consumer_nid: number }>(query, first, end)?.consumer_nid;
+    const next = newest === undefined ? first : newest + 1;
+    this.#sql.run("INSERT INTO consumers (consumer_nid, kind, name) VALUES (?, ?, ?)", next, kind, name);
     return next;
   }
 
-  /** What a wake to this consumer would say; null when it has no member event here. */
+  /** What a wake to this consumer would say; null when the room has nothing to tell it. */
   findTarget(consumerNid: number): WakeTarget | null {
+    return consumerNid < firstServerNid ? this.#findUser(consumerNid) : this.#findServer(consumerNid);
+  }
+
+  #findUser(consumerNid: number): WakeTarget | null {
     const row = this.#sql.one<{ user_id: UserId; membership: Membership; stream_position: number }>(
       `SELECT m.user_id, m.membership, m.stream_position FROM consumers c
        JOIN room_memberships m ON m.user_id = c.name
@@ -56,7 +76,19 @@ export class WakeStore {
       consumerNid,
     );
     if (row === null) return null;
-    return { userId: row.user_id, membership: row.membership, membershipPosition: row.stream_position };
+    const { user_id: userId, membership, stream_position: membershipPosition } = row;
+    return { kind: "user", userId, membership, membershipPosition };
+  }
+
+  #findServer(consumerNid: number): WakeTarget | null {
+    const row = this.#sql.one<{ server: ServerName; since: number; until: number | null }>(
+      `SELECT c.name AS server, MIN(s.since_position) AS since,
+         CASE WHEN COUNT(s.until_position) < COUNT(*) THEN NULL ELSE MAX(s.until_position) END AS until
+       FROM consumers c JOIN room_servers s ON s.server_name = c.name
+       WHERE c.consumer_nid = ? AND c.kind = 'server' GROUP BY c.name`,
+      consumerNid,
+    );
+    return row === null ? null : { kind: "server", ...row };
   }
 
   /** Current membership of a user; null without a member event. */
@@ -70,10 +102,12 @@ export class WakeStore {
     return this.#sql.one<{ stream_position: number }>("SELECT stream_position FROM room")?.stream_position ?? 0;
   }
 
-  pages(): WakePage[] {
-    return this.#sql
-      .all<PageRow>("SELECT page, version, listening, owed, woken FROM wake_pages ORDER BY page")
-      .map(copyOf);
+  /** The pages of all consumers, or of those of one kind. */
+  pages(kind: Consumer["kind"] | null = null): WakePage[] {
+    const query = `SELECT page, version, listening, owed, woken FROM wake_pages WHERE page >= ? AND page < ? ORDER BY page`;
+    const first = kind === "server" ? firstServerPage : 0;
+    const end = kind === "user" ? firstServerPage : Number.MAX_SAFE_INTEGER;
+    return this.#sql.all<PageRow>(query, first, end).map(copyOf);
   }
 
   /** The page, or an empty one at version 0 that is not stored yet. */

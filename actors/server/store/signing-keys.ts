@@ -15,8 +15,8 @@ export class SigningKeysReader {
     return row === null ? null : { keyId: row.key_id, seed: row.seed };
   }
 
-  /** Keys that signed once and must still verify; `expiredTs` in ms since epoch. */
-  expired(): (SigningKey & { expiredTs: number })[] {
+  /** Keys that were replaced, and must still verify; `expiredTs`: from when on they sign no more, ms since epoch. */
+  replaced(): (SigningKey & { expiredTs: number })[] {
     return this.sql
       .all<{ key_id: string; seed: string; expired_ts: number }>(
         "SELECT key_id, seed, expired_ts FROM signing_keys WHERE expired_ts IS NOT NULL",
@@ -27,6 +27,11 @@ export class SigningKeysReader {
 
 /** Exists only inside a transaction. */
 export class SigningKeysWriter extends SigningKeysReader {
+  /** @param expiredTs ms since epoch */
+  expire(keyId: string, expiredTs: number): void {
+    this.sql.run("UPDATE signing_keys SET expired_ts = ? WHERE key_id = ?", expiredTs, keyId);
+  }
+
   insert(key: SigningKey, now: number): void {
     this.sql.run("INSERT INTO signing_keys (key_id, seed, created_ts) VALUES (?, ?, ?)", key.keyId, key.seed, now);
   }

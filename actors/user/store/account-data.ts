@@ -32,6 +32,13 @@ export class AccountDataReader {
     return this.sql.one<{ bytes: number }>(query, roomId, type)?.bytes ?? 0;
   }
 
+  /** Whether the user has set anything that can be about one room: tags, direct chats, push rules. */
+  hasRoomSettings(): boolean {
+    const query = `SELECT EXISTS (SELECT 1 FROM account_data
+        WHERE room_id = '' AND type IN ('m.direct', 'm.push_rules') OR type = 'm.tag') AS has_any`;
+    return this.sql.one<{ has_any: number }>(query)?.has_any === 1;
+  }
+
   /** What changed after a position of the user's stream, oldest change first, as events without sender. */
   since(roomId: RoomId | "", position: number): { type: string; content: JsonObject }[] {
     const query = "SELECT type, content FROM account_data WHERE room_id = ? AND position > ? ORDER BY position";

@@ -4,6 +4,7 @@ import { AccountReader, AccountWriter } from "./accounts.ts";
 import { DevicesReader, DevicesWriter } from "./devices.ts";
 import { FiltersReader, FiltersWriter } from "./filters.ts";
 import { ObligationsReader, ObligationsWriter } from "./obligations.ts";
+import { OpenIdReader, OpenIdWriter } from "./openid.ts";
 import { RoomsReader, RoomsWriter } from "./rooms.ts";
 import { StreamReader, StreamWriter } from "./streams.ts";
 import { ToDeviceReader, ToDeviceWriter } from "./to-device.ts";
@@ -16,6 +17,7 @@ export interface UserReader {
   readonly devices: DevicesReader;
   readonly filters: FiltersReader;
   readonly obligations: ObligationsReader;
+  readonly openId: OpenIdReader;
   readonly rooms: RoomsReader;
   readonly streams: StreamReader;
   readonly toDevice: ToDeviceReader;
@@ -29,6 +31,7 @@ export interface UserWriter {
   readonly devices: DevicesWriter;
   readonly filters: FiltersWriter;
   readonly obligations: ObligationsWriter;
+  readonly openId: OpenIdWriter;
   readonly rooms: RoomsWriter;
   readonly streams: StreamWriter;
   readonly toDevice: ToDeviceWriter;
@@ -42,6 +45,7 @@ export class UserStore implements UserReader {
   readonly devices: DevicesReader;
   readonly filters: FiltersReader;
   readonly obligations: ObligationsReader;
+  readonly openId: OpenIdReader;
   readonly rooms: RoomsReader;
   readonly streams: StreamReader;
   readonly toDevice: ToDeviceReader;
@@ -56,6 +60,7 @@ export class UserStore implements UserReader {
     this.devices = new DevicesReader(sql);
     this.filters = new FiltersReader(sql);
     this.obligations = new ObligationsReader(sql);
+    this.openId = new OpenIdReader(sql);
     this.rooms = new RoomsReader(sql);
     this.streams = new StreamReader(sql);
     this.toDevice = new ToDeviceReader(sql);
@@ -66,6 +71,7 @@ export class UserStore implements UserReader {
       devices: new DevicesWriter(sql),
       filters: new FiltersWriter(sql),
       obligations: new ObligationsWriter(sql),
+      openId: new OpenIdWriter(sql),
       rooms: new RoomsWriter(sql),
       streams: new StreamWriter(sql),
       toDevice: new ToDeviceWriter(sql),

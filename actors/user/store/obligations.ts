@@ -2,9 +2,10 @@ import type { Sql } from "../../../schema/sql.ts";
 
 /**
  * What the user owes to others: `directory` (its row of the user directory; no subject), `profile` (a room must learn
- * the profile), `leave` (a room must be left), `alias` (the alias of a room that was perhaps never made; room id and alias).
+ * the profile), `leave` (a room must be left), `alias` (the alias of a room that was perhaps never made; room id and alias),
+ * `upgrade` (a room was joined: what the user has set for the room that it replaces goes with it).
  */
-export type ObligationKind = "directory" | "profile" | "leave" | "alias";
+export type ObligationKind = "directory" | "profile" | "leave" | "alias" | "upgrade";
 
 export interface Obligation {
   kind: ObligationKind;

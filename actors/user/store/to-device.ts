@@ -1,5 +1,5 @@
 import type { Sql } from "../../../schema/sql.ts";
-import type { DeviceId, UserId } from "../../../shared/ids.ts";
+import type { DeviceId, ServerName, UserId } from "../../../shared/ids.ts";
 import { type JsonObject, parseStoredObject } from "../../../shared/json.ts";
 
 /** A message in a device's inbox. `position` is in the receiving user's stream. */
@@ -16,17 +16,20 @@ export interface InboxSize {
   size: number;
 }
 
-/** A message on its way to another user. */
+/** Whom a message goes to: a user of this server, or another server for its users. */
+export type OutboxTarget = UserId | ServerName;
+
+/** A message on its way to others. */
 export interface OutboxMessage {
   outboxNid: number;
-  target: UserId;
+  target: OutboxTarget;
   messageId: string;
   type: string;
-  /** device id or `*` → content, as JSON */
+  /** As JSON: device id or `*` → content and, for a server, that by user id. */
   messages: string;
 }
 
-type OutboxRow = { outbox_nid: number; target: UserId; message_id: string; type: string; messages: string };
+type OutboxRow = { outbox_nid: number; target: OutboxTarget; message_id: string; type: string; messages: string };
 
 /** SQL of the `to_device_*` tables. */
 export class ToDeviceReader {
@@ -40,7 +43,7 @@ export class ToDeviceReader {
     return this.sql
       .all<{ position: number; sender: UserId; type: string; content: string }>(
         `SELECT position, sender, type, content FROM to_device_inbox
-         WHERE device_id = ? AND position > ? ORDER BY position LIMIT ?`,
+         WHERE device_id = ? AND position > ? ORDER BY position LIMIT +?`,
         deviceId,
         after,
         limit,
@@ -70,14 +73,14 @@ export class ToDeviceReader {
     return this.#exists("SELECT 1 FROM to_device_transactions WHERE device_id = ? AND txn_id = ?", deviceId, txnId);
   }
 
-  outboxTargets(limit: number): UserId[] {
+  outboxTargets(limit: number): OutboxTarget[] {
     return this.sql
-      .all<{ target: UserId }>("SELECT DISTINCT target FROM to_device_outbox LIMIT ?", limit)
+      .all<{ target: OutboxTarget }>("SELECT DISTINCT target FROM to_device_outbox LIMIT +?", limit)
       .map((row) => row.target);
   }
 
-  /** The oldest message to a user that is still to be delivered. */
-  findOldestOutbox(target: UserId): OutboxMessage | null {
+  /** The oldest message to a target that is still to be delivered. */
+  findOldestOutbox(target: OutboxTarget): OutboxMessage | null {
     const row = this.sql.one<OutboxRow>(
       `SELECT outbox_nid, target, message_id, type, messages FROM to_device_outbox
        WHERE target = ? ORDER BY outbox_nid LIMIT 1`,

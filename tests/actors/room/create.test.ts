@@ -1,11 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { maxInitialState, maxInvitees } from "../../../actors/room/create.ts";
 import { findCurrentState } from "../../../actors/room/state.ts";
 import { trusted } from "../../../shared/ids.ts";
 import type { JsonObject } from "../../../shared/json.ts";
 import { eventFromPdu } from "../../../shared/matrix/event.ts";
 import { hasValidContentHash } from "../../../shared/matrix/hashes.ts";
 import { rulesFor } from "../../../shared/matrix/room-version.ts";
+import { maxInitialState, maxInvitees } from "../../../shared/room-creation.ts";
 import { alice, bob, carol, createWorld, refusalOf, serverName, storedEvents, type TestRoom, user } from "./world.ts";
 
 function content(room: TestRoom, type: string, stateKey = ""): JsonObject | null {
@@ -139,7 +139,6 @@ describe("createRoom", () => {
       [{ initialState: [{ type: "m.x", stateKey: "", content: { float: 1.5 } }] }, [400, "M_BAD_JSON"]],
       [{ initialState: [{ type: "m.x", stateKey: "k".repeat(256), content: {} }] }, [413, "M_TOO_LARGE"]],
       [{ topic: "x".repeat(70_000) }, [413, "M_TOO_LARGE"]],
-      [{ invite: [trusted.userId("@eve:elsewhere.test")] }, [403, "M_FORBIDDEN"]],
       [{ invite: [alice] }, [403, "M_FORBIDDEN"]],
       [{ roomVersion: "99" }, [400, "M_UNSUPPORTED_ROOM_VERSION"]],
       [{ creationContent: { additional_creators: ["bob"] } }, [400, "M_INVALID_PARAM"]],
@@ -150,6 +149,15 @@ describe("createRoom", () => {
     await world.settle();
     expect(world.wakes).toEqual([]);
     expect(world.noted.size).toBe(0);
+  });
+
+  it("leaves users of other servers to be invited by way of those, once there is a room", async () => {
+    const room = await createWorld().create({
+      preset: "trusted_private_chat",
+      invite: [bob, trusted.userId("@eve:elsewhere.test")],
+    });
+    const invited = room.context.store.memberships.withMembership("invite", "", 10).map(({ userId }) => userId);
+    expect(invited).toEqual([bob]);
   });
 
   it("bounds invitees and initial state", async () => {

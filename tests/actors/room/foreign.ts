@@ -1,10 +1,11 @@
 /** Rooms of other servers, given to ours event by event. */
-import { admitPdu, type KeyLookup, type PduOutcome, receivePdus } from "../../../actors/room/receive.ts";
+import { admitPdu, type KeyLookup, receivePdus } from "../../../actors/room/receive.ts";
 import { findStateAt } from "../../../actors/room/state.ts";
 import { entriesOf, type StateRoot } from "../../../actors/room/state-tree.ts";
 import { type EventId, trusted } from "../../../shared/ids.ts";
 import type { JsonObject } from "../../../shared/json.ts";
 import type { MatrixEvent } from "../../../shared/matrix/event.ts";
+import type { PduOutcome } from "../../../shared/rpc/room-peers.ts";
 import { type RoomBuilder, testVerifyKeysOf } from "../../support/room-builder.ts";
 import { createWorld, type TestRoom, type World } from "./world.ts";
 

@@ -190,8 +190,9 @@ describe("changeMembership", () => {
   it("knows no room that it does not have, and no users of other servers", async () => {
     const world = createWorld();
     const nowhere = world.room(trusted.roomId(`!nowhere:${serverName}`));
-    expect(await refusalOf(nowhere.rpc.changeMembership(membership("join", bob)))).toEqual([404, "M_NOT_FOUND"]);
-    expect(await refusalOf(nowhere.rpc.changeMembership(membership("knock", bob)))).toEqual([404, "M_NOT_FOUND"]);
+    // For other servers to do, none of which is known here.
+    expect(await nowhere.rpc.changeMembership(membership("join", bob))).toEqual({ eventId: null, servers: [] });
+    expect(await nowhere.rpc.changeMembership(membership("knock", bob))).toEqual({ eventId: null, servers: [] });
     expect(await refusalOf(nowhere.rpc.changeMembership(membership("leave", bob)))).toEqual(forbidden);
     expect(await refusalOf(nowhere.rpc.changeMembership(membership("invite", bob, carol)))).toEqual(forbidden);
     const room = await world.create();
@@ -326,16 +327,30 @@ describe("updateMemberProfile", () => {
     const room = await createWorld().create({ preset: "public_chat" });
     await room.rpc.changeMembership({ ...membership("join", bob), reason: "curious" });
     const events = storedEvents(room).length;
-    await room.rpc.updateMemberProfile(bob, {});
-    await room.rpc.updateMemberProfile(carol, { displayname: "Carol" });
+    await room.rpc.updateMemberProfile(bob, {}, 1);
+    await room.rpc.updateMemberProfile(carol, { displayname: "Carol" }, 1);
     expect(storedEvents(room)).toHaveLength(events);
-    await room.rpc.updateMemberProfile(bob, { displayname: "Bob", "m.tz": "UTC" });
-    await room.rpc.updateMemberProfile(bob, { displayname: "Bob" });
+    await room.rpc.updateMemberProfile(bob, { displayname: "Bob", "m.tz": "UTC" }, 1);
+    await room.rpc.updateMemberProfile(bob, { displayname: "Bob" }, 1);
     expect(storedEvents(room)).toHaveLength(events + 1);
     expect(memberContent(room, bob)).toEqual({ membership: "join", displayname: "Bob" });
     await room.rpc.changeMembership(membership("leave", bob));
-    await room.rpc.updateMemberProfile(bob, { displayname: "Robert" });
+    await room.rpc.updateMemberProfile(bob, { displayname: "Robert" }, 1);
     expect(memberContent(room, bob)).toEqual({ membership: "leave" });
+  });
+
+  it("takes no older version after a newer one, also where the newer one changed nothing", async () => {
+    const world = createWorld();
+    const room = await world.create({ preset: "public_chat" });
+    world.profiles.set(bob, { displayname: "Third" });
+    await room.rpc.changeMembership(membership("join", bob));
+    await room.rpc.updateMemberProfile(bob, { displayname: "Third" }, 3);
+    room.evict();
+    await room.rpc.updateMemberProfile(bob, { displayname: "Second" }, 2);
+    expect(memberContent(room, bob)).toEqual({ membership: "join", displayname: "Third" });
+    await room.rpc.updateMemberProfile(bob, { displayname: "Fourth" }, 4);
+    await room.rpc.updateMemberProfile(bob, { displayname: "Fourth" }, 4);
+    expect(memberContent(room, bob)).toEqual({ membership: "join", displayname: "Fourth" });
   });
 });
 

@@ -1,42 +1,13 @@
 import { describe, expect, it } from "vitest";
-import { admitPdu, maxPdus, receivePdus } from "../../../actors/room/receive.ts";
-import { findCurrentState } from "../../../actors/room/state.ts";
-import { type EventId, serverNameOf, trusted } from "../../../shared/ids.ts";
-import { isObject, type JsonObject, withFields } from "../../../shared/json.ts";
-import type { MatrixEvent } from "../../../shared/matrix/event.ts";
+import { maxPdus, receivePdus } from "../../../actors/room/receive.ts";
+import { serverNameOf } from "../../../shared/ids.ts";
+import { type JsonObject, withFields } from "../../../shared/json.ts";
+import { parseExactly } from "../../../shared/matrix/exact-numbers.ts";
 import { signEvent } from "../../../shared/matrix/signing.ts";
-import { RoomBuilder, testKeyOf, user } from "../../support/room-builder.ts";
-import { currentLines, endsOf, foreignRoom, give, giveOutlier, otherServer, statusOf, testKeys } from "./foreign.ts";
-import { createWorld, alice as local, membership, message, serverName, type TestRoom, type World } from "./world.ts";
-
-const alice = user("@alice:example.org");
-const bob = user("@bob:example.org");
-const mallory = user("@mallory:evil.example");
-
-interface Scene {
-  readonly built: RoomBuilder;
-  readonly room: TestRoom;
-  readonly world: World;
-}
-
-/** A public room of another server with two members, here too. */
-async function scene(version = "12", powerLevels: JsonObject = {}): Promise<Scene> {
-  const built = RoomBuilder.open({ version, powerLevels });
-  built.join(bob);
-  const world = createWorld();
-  const room = foreignRoom(built, world);
-  const outcomes = await give(room, built.events);
-  expect(outcomes.map((outcome) => outcome.kind)).toEqual(built.events.map(() => "accepted"));
-  return { built, room, world };
-}
-
-const kinds = async (room: TestRoom, events: readonly (MatrixEvent | JsonObject)[]): Promise<string[]> =>
-  (await give(room, events)).map((outcome) => outcome.kind);
-
-function resigned({ built }: Scene, event: MatrixEvent, changes: JsonObject, signer = serverNameOf(event.sender)) {
-  const pdu = withFields(event.pdu, { ...changes, signatures: undefined, hashes: undefined });
-  return signEvent(pdu, built.rules, signer, testKeyOf(signer));
-}
+import { testKeyOf } from "../../support/room-builder.ts";
+import { currentLines, endsOf, give, linesAt, otherServer, statusOf, testKeys } from "./foreign.ts";
+import { alice, bob, kinds, mallory, scene } from "./foreign-scene.ts";
+import { createWorld, type TestRoom } from "./world.ts";
 
 const positions = (room: TestRoom): (number | null)[] =>
   room.sql.all<{ p: number | null }>("SELECT stream_position AS p FROM events ORDER BY event_nid").map((row) => row.p);
@@ -72,6 +43,18 @@ describe("checks on receipt of a PDU", () => {
       });
       expect(asked.map((at) => (at === null ? null : typeof at))).toEqual([expected]);
     }
+  });
+
+  it("2. asks so too where the time is beyond what a double holds", async () => {
+    const { built, room } = await scene("5");
+    const asked: (number | null)[] = [];
+    const event = built.make({ sender: bob, type: "m.x" });
+    const late = withFields(event.pdu, { origin_server_ts: parseExactly("9223372036854775807") });
+    await receivePdus(room.context, otherServer, [late], (_server, at) => {
+      asked.push(at);
+      return null;
+    });
+    expect(asked).toEqual([2 ** 63]);
   });
 
   it("3. redacts an event whose hash is wrong", async () => {
@@ -183,17 +166,6 @@ describe("checks on receipt of a PDU", () => {
     ]);
   });
 
-  it("ignores all that a server sends which the room's ACL shuts out", async () => {
-    const { built, room } = await scene();
-    const acl = built.sendState(alice, "m.room.server_acl", { allow: ["*"], deny: ["evil.example"] });
-    await give(room, [acl]);
-    const { pdu } = built.make({ sender: bob, type: "m.x" });
-    const from = async (name: string) =>
-      (await receivePdus(room.context, trusted.serverName(name), [pdu], testKeys)).map((outcome) => outcome.kind);
-    expect(await from("evil.example")).toEqual(["dropped"]);
-    expect(await from("example.org")).toEqual(["accepted"]);
-  });
-
   it("does not let one bad PDU touch the others, wherever in the batch it stands", async () => {
     const { built, room } = await scene();
     for (const index of [0, 1, 25, maxPdus - 1]) {
@@ -208,222 +180,65 @@ describe("checks on receipt of a PDU", () => {
       );
     }
   });
-});
 
-describe("outliers", () => {
-  it("are in no state and at no end, and get a position when they come as events of the graph", async () => {
+  it("refuses a batch of more than 50, which whoever takes a transaction has to cut down", async () => {
     const { built, room } = await scene();
-    const topic = built.make({ sender: alice, type: "m.room.topic", stateKey: "", content: { topic: "new" } });
-    expect(giveOutlier(room, topic).kind).toBe("outlier");
-    expect(currentLines(room).join()).not.toContain(topic.eventId);
-    expect(giveOutlier(room, topic).kind).toBe("duplicate");
-    expect(await kinds(room, [topic])).toEqual(["accepted"]);
-    expect(room.context.store.events.byId(topic.eventId)?.streamPosition).toBe(
-      room.context.store.room.get().streamPosition,
+    const { pdu } = built.make({ sender: bob, type: "m.x" });
+    const batch = (size: number) =>
+      receivePdus(
+        room.context,
+        otherServer,
+        Array.from({ length: size }, () => pdu),
+        testKeys,
+      );
+    expect(await batch(50)).toHaveLength(50);
+    await expect(batch(51)).rejects.toThrow();
+  });
+
+  it("drops what is of a room that is not known here", async () => {
+    const { built } = await scene();
+    const nowhere = createWorld().room(built.roomId);
+    const outcomes = await receivePdus(nowhere.context, otherServer, [built.create.pdu], testKeys);
+    expect(outcomes).toMatchObject([{ kind: "dropped" }]);
+  });
+
+  it("lets an error of our own with one PDU undo nothing of the others", async () => {
+    const { built, room } = await scene();
+    expect(await kinds(room, [built.join(mallory)])).toEqual(["accepted"]);
+    const events = [bob, mallory, alice].map((sender) => built.make({ sender, type: "m.x" }));
+    const outcomes = await receivePdus(
+      room.context,
+      otherServer,
+      events.map((event) => event.pdu),
+      (server, at) => {
+        if (server === serverNameOf(mallory)) throw new Error("a bug");
+        return testKeys(server, at);
+      },
     );
-    expect(findCurrentState(room.context.store, "m.room.topic", "")?.eventId).toBe(topic.eventId);
-    expect(await kinds(room, [topic])).toEqual(["duplicate"]);
+    expect(outcomes.map((outcome) => outcome.kind)).toEqual(["accepted", "dropped", "accepted"]);
+    expect(events.map((event) => statusOf(room, event.eventId))).toEqual(["accepted", null, "accepted"]);
   });
 
-  it("take events after them into the graph with the state that another server tells", async () => {
+  it("takes an event whatever stands in unsigned, which nobody has signed", async () => {
     const { built, room } = await scene();
-    const lost = built.send({ sender: bob, type: "m.x" });
-    const after = built.send({ sender: bob, type: "m.x" });
-    const { stateRoot } = room.context.store.room.get();
-    const receipt = { keysFor: testKeys, isOutlier: false, stateOfMissing: stateRoot };
-    expect(admitPdu(room.context, after.pdu, receipt).kind).toBe("accepted");
-    expect(room.context.store.extremities.backward(10)).toEqual([lost.eventId]);
+    const event = built.make({ sender: bob, type: "m.x" });
+    const pdu = withFields(event.pdu, { unsigned: { age: 1.5, filler: "x".repeat(70_000) } });
+    expect(await kinds(room, [pdu])).toEqual(["accepted"]);
+    expect(room.context.store.events.byId(event.eventId)?.event.pdu.unsigned).toBeUndefined();
+  });
+
+  it("keeps a rejected state event out of every state and of the index of auth chains", async () => {
+    const { built, room } = await scene();
+    const indexed = () => room.sql.all("SELECT chain, sequence FROM event_auth_chains");
+    const before = indexed();
+    const lines = currentLines(room);
+    const taken = built.make({ sender: bob, type: "m.room.topic", stateKey: "", content: { topic: "mine" } });
+    const after = built.make({ sender: bob, type: "m.x", prevEvents: [taken.eventId] });
+    expect(await kinds(room, [taken, after])).toEqual(["rejected", "accepted"]);
+    expect(indexed()).toEqual(before);
+    for (const { eventId } of [taken, after]) {
+      expect(linesAt(room, room.context.store.events.byId(eventId)?.stateRootAfter ?? null)).toEqual(lines);
+    }
+    expect(currentLines(room)).toEqual(lines);
   });
 });
-
-describe("forks", () => {
-  it("are brought together by the next local event", async () => {
-    const { built, room, world } = await scene();
-    await room.rpc.changeMembership(membership("join", local));
-    const [left, right] = [built.fork(), built.fork()];
-    const events = [left.send({ sender: alice, type: "m.x" }), right.send({ sender: bob, type: "m.x" })];
-    expect(await kinds(room, events)).toEqual(["accepted", "accepted"]);
-    expect(endsOf(room)).toHaveLength(3);
-    const { eventId } = await room.rpc.sendEvent(message(local, "together again"));
-    expect(endsOf(room)).toEqual([eventId]);
-    expect(room.context.store.events.byId(eventId)?.event.prevEvents).toHaveLength(3);
-    await world.settle();
-  });
-
-  it("let a local event follow ten ends at most, in the state of those", async () => {
-    const { built, room } = await scene();
-    await room.rpc.changeMembership(membership("join", local));
-    const events = Array.from({ length: 14 }, () => built.make({ sender: bob, type: "m.x" }));
-    expect(new Set(await kinds(room, events))).toEqual(new Set(["accepted"]));
-    const { eventId } = await room.rpc.sendEvent(message(local, "some of them"));
-    expect(room.context.store.events.byId(eventId)?.event.prevEvents).toHaveLength(10);
-    expect(endsOf(room)).toHaveLength(6);
-    currentLines(room);
-  });
-
-  it("soft-fail what would make more different ends than can be resolved", async () => {
-    const { built, room } = await scene();
-    const events = Array.from({ length: 40 }, (_, index) =>
-      built.make({ sender: alice, type: "m.x", stateKey: `key ${index}` }),
-    );
-    const outcomes = await kinds(room, events);
-    expect(outcomes.filter((kind) => kind === "accepted").length).toBeLessThanOrEqual(20);
-    expect(outcomes.at(-1)).toBe("softFailed");
-    await room.rpc.changeMembership(membership("join", local));
-    for (let count = 0; count < 3; count += 1) await room.rpc.sendEvent(message(local, "merge"));
-    expect(endsOf(room)).toHaveLength(1);
-    const next = built.make({ sender: bob, type: "m.x", prevEvents: endsOf(room) });
-    expect(await kinds(room, [next])).toEqual(["accepted"]);
-  });
-
-  it("tell a client of state that resolution has changed without an event of the timeline", async () => {
-    const { built, room, world } = await scene("12", { events: { "m.room.topic": 0 } });
-    await room.rpc.changeMembership(membership("join", local));
-    await world.settle();
-    const input = syncInput(local, null);
-    const { readPosition } = await room.rpc.syncRoom(input);
-    // Bob leaves; his server sets the topic from before that, which is soft-failed; then it is merged by Alice.
-    const evading = built.fork();
-    const leave = built.member(bob, "leave");
-    const content = { topic: "from before" };
-    const originServerTs = leave.originServerTs - 500;
-    const topic = evading.send({ sender: bob, type: "m.room.topic", stateKey: "", content, originServerTs });
-    expect(await kinds(room, [leave, topic])).toEqual(["accepted", "softFailed"]);
-    const resolved = [...built.state.values(), topic];
-    const merge = built.merged([evading], resolved).make({ sender: alice, type: "m.x" });
-    expect(await kinds(room, [merge])).toEqual(["accepted"]);
-    expect(findCurrentState(room.context.store, "m.room.topic", "")?.eventId).toBe(topic.eventId);
-    const { section } = await room.rpc.syncRoom({ ...input, since: readPosition });
-    const state = isObject(section.state) && Array.isArray(section.state.events) ? section.state.events : [];
-    expect(JSON.stringify(state)).toContain(topic.eventId);
-    expect(JSON.stringify(section.timeline)).not.toContain(topic.eventId);
-  });
-
-  it("undo a membership, and tell the user", async () => {
-    const { built, room, world } = await scene();
-    const invited = user(`@alice:${serverName}`);
-    const closed = built.setJoinRule(alice, "invite");
-    // Before it hears of the closed door, our server lets its own user in.
-    expect(await refused(room, invited)).toBe(false);
-    expect(await kinds(room, [closed])).toEqual(["accepted"]);
-    expect(currentLines(room).join()).not.toContain(invited);
-    expect(room.context.store.memberships.find(invited)?.membership).toBe("leave");
-    await world.settle();
-    expect(world.wakes.filter((wake) => wake.userId === invited).at(-1)?.wake.membership).toBe("leave");
-    const { place } = await room.rpc.syncRoom(syncInput(invited, 1));
-    expect(place).toBe("leave");
-  });
-});
-
-function syncInput(userId: typeof local, since: number | null) {
-  return {
-    userId,
-    deviceId: trusted.deviceId("D"),
-    since,
-    fullState: false,
-    filter: null,
-    eventFormat: "client" as const,
-    useStateAfter: false,
-    ignoredUsers: [],
-    pushRules: {},
-  };
-}
-
-async function refused(room: TestRoom, who: typeof local): Promise<boolean> {
-  try {
-    await room.rpc.changeMembership(membership("join", who));
-    return false;
-  } catch {
-    return true;
-  }
-}
-
-describe("redactions", () => {
-  const redactedBy = (room: TestRoom, eventId: EventId): EventId | null =>
-    room.context.store.events.byId(eventId)?.redactedBy ?? null;
-
-  it.each(["1", "2", "3", "10", "11", "12"])(
-    "wait for their target, and need the right, in version %s",
-    async (version) => {
-      const { built, room } = await scene(version, { users: version === "12" ? {} : { [alice]: 100 } });
-      const foe = user("@carol:elsewhere.example");
-      const target = built.send({ sender: bob, type: "m.room.message", content: { body: "regretted" } });
-      const before = [built.join(foe)];
-      const byFoe = { sender: foe, type: "m.room.redaction", redacts: target.eventId };
-      const byAlice = { sender: alice, type: "m.room.redaction", redacts: target.eventId };
-      // The target comes last: the redactions follow what was before it.
-      const base = target.prevEvents;
-      const late = [...before.map((event) => built.make({ ...asInput(event), prevEvents: base }))];
-      expect(await kinds(room, late)).toEqual(["accepted"]);
-      const prevEvents = late.map((event) => event.eventId);
-      const memberOf = (event: MatrixEvent | undefined): EventId[] => (event === undefined ? [] : [event.eventId]);
-      const foeAuth = built
-        .authEventsFor({ ...byFoe, stateKey: null, content: {} })
-        .filter((id) => id !== before[0]?.eventId)
-        .concat(memberOf(late[0]));
-      const noRight = built.make({ ...byFoe, prevEvents, authEvents: foeAuth });
-      const right = built.make({ ...byAlice, prevEvents });
-      const outcomes = await kinds(room, [noRight, right]);
-      // Until version 2 the authorization rules refuse the first by themselves.
-      expect(outcomes).toEqual([version === "1" || version === "2" ? "rejected" : "accepted", "accepted"]);
-      expect(await kinds(room, [target])).toEqual(["accepted"]);
-      expect(redactedBy(room, target.eventId)).toBe(right.eventId);
-      expect(room.sql.all("SELECT * FROM pending_redactions")).toEqual([]);
-    },
-  );
-
-  it("of another server's events need the redact level, also where the target is here", async () => {
-    const { built, room } = await scene("11", { users: { [alice]: 100 } });
-    const foe = user("@carol:elsewhere.example");
-    const target = built.send({ sender: bob, type: "m.room.message" });
-    const join = built.join(foe);
-    const redaction = built.send({ sender: foe, type: "m.room.redaction", redacts: target.eventId });
-    expect(await kinds(room, [target, join, redaction])).toEqual(["accepted", "accepted", "accepted"]);
-    expect(redactedBy(room, target.eventId)).toBeNull();
-    const [first, second] = [1, 2].map(() =>
-      built.send({ sender: alice, type: "m.room.redaction", redacts: target.eventId }),
-    );
-    if (first === undefined || second === undefined) throw new Error("two were made");
-    await give(room, [first, second]);
-    expect(redactedBy(room, target.eventId)).toBe(first.eventId);
-  });
-
-  it("are applied once, and of one another without end", async () => {
-    const { built, room } = await scene("1", { users: { [alice]: 100 } });
-    // Only where ids are chosen can two events name one another.
-    const first = built.make({ sender: alice, type: "m.room.redaction" });
-    const second = built.make({ sender: alice, type: "m.room.redaction", redacts: first.eventId });
-    const circular = resigned({ built, room, world: createWorld() }, first, { redacts: second.eventId });
-    const self = built.make({ sender: alice, type: "m.room.redaction" });
-    const ofItself = resigned({ built, room, world: createWorld() }, self, { redacts: self.eventId });
-    expect(await kinds(room, [circular, second, ofItself])).toEqual(["accepted", "accepted", "accepted"]);
-    expect(redactedBy(room, first.eventId)).toBe(second.eventId);
-    expect(redactedBy(room, second.eventId)).toBe(first.eventId);
-    expect(redactedBy(room, self.eventId)).toBeNull();
-    await room.rpc.changeMembership(membership("join", local));
-    const page = await room.rpc.getMessages({
-      requester: local,
-      deviceId: null,
-      from: null,
-      to: null,
-      dir: "b",
-      limit: 50,
-      filter: null,
-    });
-    expect(JSON.stringify(page)).toContain(first.eventId);
-  });
-
-  it("do not take from a create event which version the room has", async () => {
-    const { built, room } = await scene("5", { users: { [alice]: 100 } });
-    const redaction = built.send({ sender: alice, type: "m.room.redaction", redacts: built.create.eventId });
-    expect(await kinds(room, [redaction])).toEqual(["accepted"]);
-    expect(redactedBy(room, built.create.eventId)).toBeNull();
-    room.evict();
-    expect(room.context.store.room.rules().version).toBe("5");
-  });
-});
-
-function asInput(event: MatrixEvent) {
-  const { sender, type, stateKey, content, authEvents } = event;
-  return { sender, type, stateKey, content, authEvents };
-}

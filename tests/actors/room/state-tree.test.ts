@@ -6,6 +6,7 @@ import { StateNodesWriter } from "../../../actors/room/store/state-nodes.ts";
 import { migrate } from "../../../schema/migrate.ts";
 import { roomMigrations } from "../../../schema/room/index.ts";
 import { openNodeSql } from "../../support/node-sql.ts";
+import { randomOf } from "../../unit/matrix/state-res/history.ts";
 
 function openNodes(): StateNodesWriter {
   const sql = openNodeSql();
@@ -52,6 +53,41 @@ describe("state tree", () => {
       }),
       { numRuns: 200 },
     );
+  });
+
+  it("holds what a plain map holds through 100,000 operations, across evictions", () => {
+    const sql = openNodeSql();
+    migrate(sql, roomMigrations);
+    const random = randomOf(1);
+    const model = new Map<number, number>();
+    let nodes = new StateNodesWriter(sql, new RoomCaches());
+    let root: StateRoot = null;
+    // Some keys are set again and again; others make the tree grow a level.
+    const anyKey = (): number => random([70, 4_200, 263_000, 300][random(4)] ?? 70);
+    const kept: { root: StateRoot; entries: [number, number][] }[] = [];
+    let operations = 0;
+    while (operations < 100_000) {
+      const changes = new Map<number, number>();
+      for (let count = 1 + random(6); count > 0; count -= 1)
+        changes.set(anyKey(), random(5) === 0 ? 0 : random(2 ** 32));
+      for (const [changed, to] of changes) {
+        if (to === 0) model.delete(changed);
+        else model.set(changed, to);
+      }
+      root = setEntries(nodes, root, changes);
+      for (let count = random(12); count > 0; count -= 1) {
+        const asked = anyKey();
+        if (getEntry(nodes, root, asked) !== (model.get(asked) ?? 0)) throw new Error(`key ${asked} is another`);
+        operations += 1;
+      }
+      operations += changes.size;
+      if (random(1_500) === 0) kept.push({ root, entries: sorted(model) });
+      if (random(3_000) === 0) nodes = new StateNodesWriter(sql, new RoomCaches());
+    }
+    kept.push({ root, entries: sorted(model) });
+    expect(kept.length).toBeGreaterThan(3);
+    expect(model.size).toBeGreaterThan(5_000);
+    for (const version of kept) expect([...entriesOf(nodes, version.root)]).toEqual(version.entries);
   });
 
   it("finds exactly the keys in which any two versions differ", () => {

@@ -211,7 +211,7 @@ async function act(room: TestRoom, step: Exclude<Step, { kind: "sync" }>, counte
       await room.rpc.changeMembership(membership(step.kind, alice, people[step.who] ?? bob));
       return;
     case "profile":
-      await room.rpc.updateMemberProfile(people[step.who] ?? alice, { displayname: `name ${counter}` });
+      await room.rpc.updateMemberProfile(people[step.who] ?? alice, { displayname: `name ${counter}` }, counter);
       return;
     case "topic":
       await room.rpc.sendEvent(state(alice, "m.room.topic", { topic: `${step.text} ${counter}` }));

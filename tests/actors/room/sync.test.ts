@@ -202,7 +202,7 @@ describe("syncRoom of a joined user", () => {
     const { readPosition } = await sync(room, alice, null);
     await say(room, bob, "ignored");
     await say(room, alice, "heard");
-    await room.rpc.updateMemberProfile(bob, { displayname: "Bobby" });
+    await room.rpc.updateMemberProfile(bob, { displayname: "Bobby" }, 1);
     const answer = await sync(room, alice, readPosition, { ignoredUsers: [bob] });
     expect(bodiesOf(timelineOf(answer))).toEqual(["heard", `m.room.member|${bob}`]);
   });

@@ -84,7 +84,7 @@ describe("unread notifications", () => {
   it("takes an event of one's own for a receipt, but not a state event", async () => {
     const room = await roomOfThree();
     await send(room, alice);
-    await room.rpc.updateMemberProfile(bob, { displayname: "Bobby" });
+    await room.rpc.updateMemberProfile(bob, { displayname: "Bobby" }, 1);
     expect(await unread(room)).toEqual([1, 0]);
     await send(room, bob);
     expect(await unread(room)).toEqual([0, 0]);

@@ -12,10 +12,11 @@ import {
 } from "../../../actors/room/wakes.ts";
 import { migrate } from "../../../schema/migrate.ts";
 import { roomMigrations } from "../../../schema/room/index.ts";
-import { defaultPasswordHashing } from "../../../shared/env.ts";
+import { parseConfig } from "../../../shared/env.ts";
 import { trusted, type UserId } from "../../../shared/ids.ts";
 import { actorsOf } from "../../../shared/rpc/actors.ts";
 import type { RoomWake } from "../../../shared/rpc/user.ts";
+import { noEgress } from "../../support/no-egress.ts";
 import { openNodeSql } from "../../support/node-sql.ts";
 
 const roomId = trusted.roomId("!room:test");
@@ -55,22 +56,11 @@ function testRoom() {
     roomId,
     wakes,
     actors: actorsOf({ room: none, user: { getByName: userStub }, server: none }),
+    egress: noEgress,
     clock: { now: () => 0 },
     random: { bytes: (length) => new Uint8Array(length) },
     log: { info: () => undefined, warn: () => undefined, error: () => undefined },
-    config: {
-      serverName: trusted.serverName("test"),
-      publicBaseUrl: "",
-      registration: "open",
-      registrationSharedSecret: null,
-      rateLimits: false,
-      queryAccessTokens: true,
-      federationDomainAllow: null,
-      federationAllowPrivateNetwork: false,
-      appservices: [],
-      meter: false,
-      passwordHashing: defaultPasswordHashing,
-    },
+    config: parseConfig({ SERVER_NAME: "test", REGISTRATION: "open", RATE_LIMITS: "off" }),
     directory: { batch: async () => undefined, all: async () => [] },
     alarm: {
       ensure: (atMs) => {

@@ -1,5 +1,6 @@
 import type { ActorContext, DirectoryDatabase } from "../../../actors/context.ts";
 import { type RoomContext, roomContext } from "../../../actors/room/context.ts";
+import { onRoomAlarm } from "../../../actors/room/maintenance.ts";
 import { roomRpc } from "../../../actors/room/rpc.ts";
 import { migrate } from "../../../schema/migrate.ts";
 import { roomMigrations } from "../../../schema/room/index.ts";
@@ -14,6 +15,8 @@ import { type Client, reply } from "../../../shared/rpc/reply.ts";
 import type { ChangeMembershipInput, CreateRoomInput, RoomRpc, SendEventInput } from "../../../shared/rpc/room.ts";
 import type { OwnServer } from "../../../shared/rpc/server.ts";
 import type { RoomWake, UserForRooms } from "../../../shared/rpc/user.ts";
+import { guardedSql } from "../../sim/storage.ts";
+import { noEgress } from "../../support/no-egress.ts";
 import { type NodeSql, openNodeSql } from "../../support/node-sql.ts";
 
 export const serverName = trusted.serverName("tessera.test");
@@ -57,7 +60,17 @@ export interface World {
   beforeWake: () => Promise<void>;
   /** Held back until it resolves: what a commit waits for. */
   durable: () => Promise<void>;
+  /** Awaited before each call to an actor, and before its answer arrives, as `<before|after> <kind>.<method>`. */
+  onCall: ((step: string) => void | Promise<void>) | null;
+  /** Called before a commit of a room; what it throws undoes the commit. */
+  onCommit: () => void;
   room(roomId: RoomId): TestRoom;
+  /** Every room of which anything was asked. */
+  rooms(): TestRoom[];
+  /** Ends all instances at once: nothing that they still do is stored. */
+  crash(): void;
+  /** Moves the clock to the next alarm of all rooms and lets it ring; false: none is set. */
+  ring(): Promise<boolean>;
   /** Makes a room through `createRoom`. */
   create(input?: Partial<RoomWish>): Promise<TestRoom>;
   /** Waits for all work that goes on after replies. */
@@ -82,7 +95,11 @@ class TestWorld implements World {
   beforeWake: () => Promise<void> = () => Promise.resolve();
   readonly #variables: Variables;
   readonly #directory: DirectoryDatabase;
+  onCall: World["onCall"] = null;
+  onCommit: () => void = () => undefined;
   readonly #rooms = new Map<RoomId, TestRoom>();
+  /** How often everything has crashed: an instance writes only in the life that it began in. */
+  #lives = 0;
   readonly #background = new Set<Promise<void>>();
   readonly #key;
   #counter = 0;
@@ -124,6 +141,26 @@ class TestWorld implements World {
     return room;
   }
 
+  rooms(): TestRoom[] {
+    return [...this.#rooms.values()];
+  }
+
+  crash(): void {
+    this.#lives += 1;
+    for (const room of this.#rooms.values()) room.evict();
+  }
+
+  async ring(): Promise<boolean> {
+    const at = (room: TestRoom): number => room.alarmAt ?? Number.POSITIVE_INFINITY;
+    const [next] = this.rooms().sort((a, b) => at(a) - at(b));
+    if (next === undefined || next.alarmAt === null) return false;
+    this.clock.advance(Math.max(0, next.alarmAt - this.clock.now()));
+    next.alarmAt = null;
+    await onRoomAlarm(next.context);
+    await this.settle();
+    return true;
+  }
+
   async create(input: Partial<RoomWish> = {}): Promise<TestRoom> {
     const wish: RoomWish = {
       creator: alice,
@@ -155,15 +192,35 @@ class TestWorld implements World {
   }
 
   readonly #actors = actorsOf({
-    room: { getByName: (name) => roomRpc(this.room(trusted.roomId(name)).context) },
-    user: { getByName: (name) => this.#user(trusted.userId(name)) },
-    server: { getByName: () => this.#server() },
+    room: { getByName: (name) => this.#watched("room", roomRpc(this.room(trusted.roomId(name)).context)) },
+    user: { getByName: (name) => this.#watched("user", this.#user(trusted.userId(name))) },
+    server: { getByName: () => this.#watched("server", this.#server()) },
   });
 
+  #watched(kind: string, target: object): object {
+    return new Proxy(target, {
+      get: (object, name) => {
+        const method: unknown = Reflect.get(object, name);
+        if (typeof method !== "function" || this.onCall === null) return method;
+        return async (...args: unknown[]) => {
+          await this.onCall?.(`before ${kind}.${String(name)}`);
+          const answer: unknown = await Reflect.apply(method, object, args);
+          await this.onCall?.(`after ${kind}.${String(name)}`);
+          return answer;
+        };
+      },
+    });
+  }
+
   #contextOf(roomId: RoomId, sql: NodeSql): ActorContext {
+    const life = this.#lives;
+    const assertAlive = (): void => {
+      if (life !== this.#lives) throw new Error("this instance has crashed");
+    };
     return {
-      sql,
+      sql: guardedSql(sql, { assertAlive, beforeCommit: () => this.onCommit() }),
       actors: this.#actors,
+      egress: noEgress,
       clock: this.clock,
       random: this.#random,
       log: { info: () => undefined, warn: () => undefined, error: () => undefined },
@@ -177,7 +234,10 @@ class TestWorld implements World {
       },
       committed: () => this.durable(),
       background: (task) => {
-        const running: Promise<void> = task().finally(() => this.#background.delete(running));
+        const ended = task().catch((thrown: unknown) => {
+          if (life === this.#lives) throw thrown;
+        });
+        const running: Promise<void> = ended.finally(() => this.#background.delete(running));
         this.#background.add(running);
       },
     };

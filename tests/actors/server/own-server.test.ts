@@ -2,7 +2,9 @@ import { describe, expect, it } from "vitest";
 import { networkOf } from "../../../actors/server/address.ts";
 import { serverContext } from "../../../actors/server/context.ts";
 import { serverRpc } from "../../../actors/server/rpc.ts";
+import { rotationGraceMs } from "../../../actors/server/signing-key.ts";
 import { maxUiaSessions, startUia, uiaLifetimeMs } from "../../../actors/server/uia.ts";
+import { signingKeyCacheMs } from "../../../shared/federation-api/keys.ts";
 import { trusted } from "../../../shared/ids.ts";
 import { objectField, stringField } from "../../../shared/json.ts";
 import { publicKeyOf, verifyJson } from "../../../shared/matrix/signing.ts";
@@ -23,13 +25,16 @@ describe("getSigningKey", () => {
     expect(other.seed).not.toBe(keys[0]?.seed);
   });
 
-  it("is nobody else's: an actor of another name refuses to be our server", () => {
+  it("is nobody else's: an actor of another name refuses to speak and sign for our server", () => {
     const world = new World();
     const other = serverContext(
       world.base(world.serverSql, { ensure: () => undefined }),
       trusted.serverName("elsewhere.test"),
     );
-    expect(() => serverRpc(other)).toThrow();
+    const rpc = serverRpc(other);
+    for (const misplaced of [rpc.getSigningKey, rpc.rotateSigningKey, rpc.getServerKeys]) {
+      expect(() => misplaced()).toThrow("elsewhere.test");
+    }
   });
 });
 
@@ -57,6 +62,44 @@ describe("getServerKeys", () => {
     const keys = await world.server.getServerKeys();
     const entry = objectField(objectField(keys, "old_verify_keys") ?? {}, old.keyId) ?? {};
     expect([stringField(entry, "key"), entry.expired_ts]).toEqual([publicKeyOf(old), 5]);
+    await expect(world.server.getVerifyKeys({ keyIds: [old.keyId, "ed25519:none"], validAt: null })).resolves.toEqual({
+      [old.keyId]: { key: publicKeyOf(old), validUntilTs: 5, expiredTs: 5 },
+    });
+  });
+});
+
+describe("rotateSigningKey", () => {
+  it("lets the old key sign as long as rooms may remember it, and no longer", async () => {
+    const world = new World();
+    const old = await world.server.getSigningKey();
+    const now = world.clock.now();
+    const rotated = await world.server.rotateSigningKey();
+    const current = await world.server.getSigningKey();
+    expect(rotated).toEqual({ keyId: current.keyId, oldKeyId: old.keyId, oldExpiresTs: now + rotationGraceMs });
+    expect(current.seed).not.toBe(old.seed);
+    expect(rotationGraceMs).toBeGreaterThanOrEqual(2 * signingKeyCacheMs);
+    const both = [current, old].map((key) => key.keyId).sort();
+    const published = async () => {
+      const keys = await world.server.getServerKeys();
+      const signers = Object.keys(objectField(objectField(keys, "signatures") ?? {}, serverName) ?? {});
+      const listed = ["verify_keys", "old_verify_keys"].map((name) =>
+        Object.keys(objectField(keys, name) ?? {}).sort(),
+      );
+      return [...listed, signers.sort()];
+    };
+    expect(await published()).toEqual([both, [], both]);
+    world.clock.advance(rotationGraceMs - 1);
+    expect(await published()).toEqual([both, [], both]);
+    world.clock.advance(1);
+    expect(await published()).toEqual([[current.keyId], [old.keyId], [current.keyId]]);
+    const keys = await world.server.getServerKeys();
+    expect(keys.old_verify_keys).toEqual({
+      [old.keyId]: { key: publicKeyOf(old), expired_ts: now + rotationGraceMs },
+    });
+    const known = await world.server.getVerifyKeys({ keyIds: [], validAt: null });
+    expect(Object.keys(known).sort()).toEqual(both);
+    expect(known[old.keyId]?.expiredTs).toBe(now + rotationGraceMs);
+    expect(known[current.keyId]?.expiredTs).toBeNull();
   });
 });
 

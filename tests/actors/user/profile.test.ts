@@ -40,7 +40,7 @@ describe("setProfileField", () => {
     await rpc.setProfileField("displayname", "alice");
     await world.settled();
     expect(world.rooms.profiles).toEqual([]);
-    await expect(rpc.getMemberProfile("own")).resolves.toEqual({ displayname: "alice" });
+    await expect(rpc.getMemberProfile("own", room("one"))).resolves.toEqual({ displayname: "alice" });
     await rpc.deleteProfileField("org.example.pet");
     await expect(rpc.getProfile()).resolves.toEqual({ displayname: "alice", "m.tz": "Europe/Berlin" });
   });
@@ -65,6 +65,42 @@ describe("setProfileField", () => {
     await world.settled();
     expect(told(world).at(-1)).toEqual([room("one"), "Alice 5"]);
     expect(world.user(alice).sql.all("SELECT * FROM obligations")).toEqual([]);
+  });
+
+  it("tells a room that was given the profile for a join just before it changed", async () => {
+    const world = await aliceIn();
+    const { rpc } = world.user(alice);
+    const joined = { roomId: room("one"), head: 5, membership: "join", membershipPosition: 5 } as const;
+    await rpc.getMemberProfile("own", room("one"));
+    await rpc.getMemberProfile("own", room("two"));
+    await rpc.setProfileField("displayname", "Alice");
+    await rpc.getMemberProfile("own", room("two"));
+    await world.settled();
+    expect(told(world)).toEqual([]);
+    await rpc.roomAdvanced(joined);
+    await rpc.roomAdvanced({ ...joined, roomId: room("two") });
+    await rpc.roomAdvanced({ ...joined, head: 6 });
+    await world.settled();
+    expect(told(world)).toEqual([[room("one"), "Alice"]]);
+  });
+
+  it("remembers what rooms were given for a thousand of them", async () => {
+    const world = await aliceIn();
+    const user = world.user(alice);
+    for (let n = 0; n <= 1_000; n += 1) await user.rpc.getMemberProfile("own", room(`room-${n}`));
+    expect(user.context.memory.profilesGiven.size).toBe(1_000);
+    expect(user.context.memory.profilesGiven.has(room("room-0"))).toBe(false);
+  });
+
+  it("counts up the versions that it tells", async () => {
+    const world = await aliceIn("one");
+    const { rpc } = world.user(alice);
+    for (const name of ["a", "b"]) {
+      await rpc.setProfileField("displayname", name);
+      await world.settled();
+    }
+    const [first, second] = world.rooms.profiles.map(({ version }) => version);
+    expect(second).toBe((first ?? Number.NaN) + 1);
   });
 
   it("takes a name or avatar away when it is set to nothing", async () => {
@@ -113,6 +149,6 @@ describe("setProfileField", () => {
     const world = new World();
     expect(await errcodeOf(world.user(alice).rpc.setProfileField("displayname", "x"))).toBe("M_NOT_FOUND");
     expect(await errcodeOf(world.user(alice).rpc.getProfile())).toBe("M_NOT_FOUND");
-    await expect(world.user(alice).rpc.getMemberProfile("own")).resolves.toEqual({});
+    await expect(world.user(alice).rpc.getMemberProfile("own", room("one"))).resolves.toEqual({});
   });
 });

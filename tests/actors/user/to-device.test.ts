@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { acknowledgeInbox, hasInboxAfter, readInbox } from "../../../actors/user/to-device.ts";
+import type { Variables } from "../../../shared/env.ts";
 import { type DeviceId, trusted, type UserId } from "../../../shared/ids.ts";
 import type { JsonObject } from "../../../shared/json.ts";
 import { alice, bob, device, errcodeOf, newSession, password, register, serverName, World } from "./world.ts";
@@ -7,8 +8,8 @@ import { alice, bob, device, errcodeOf, newSession, password, register, serverNa
 type Messages = Record<string, Record<string, JsonObject>>;
 
 /** Alice with one device, Bob with two. */
-async function aliceAndBob(): Promise<World> {
-  const world = new World();
+async function aliceAndBob(variables: Variables = {}): Promise<World> {
+  const world = new World(variables);
   await register(world, alice, newSession("A1"));
   await register(world, bob, newSession("B1"));
   await world.user(bob).rpc.loginWithPassword({ password, session: newSession("B2") });
@@ -76,12 +77,12 @@ describe("sendToDevice", () => {
     expect(contents(world, "B2")).toEqual([{ n: 1 }]);
   });
 
-  it("does not keep messages for users of other servers", async () => {
-    const world = await aliceAndBob();
+  it("does not keep messages for users of servers that this one does not talk to", async () => {
+    const world = await aliceAndBob({ FEDERATION_DOMAIN_DENY: "elsewhere.test" });
     await send(world, "1", { "@eve:elsewhere.test": { "*": { secret: "x" } } });
     expect(world.user(alice).sql.all("SELECT * FROM to_device_outbox")).toEqual([]);
-    const line = world.logged.find(({ message }) => message.includes("other servers"));
-    expect(line?.fields).toEqual({ user_id: alice, remote: 1 });
+    const line = world.logged.find(({ message }) => message.includes("not talked to"));
+    expect(line?.fields).toEqual({ user_id: alice, destination: "elsewhere.test", users: 1 });
   });
 
   it("accepts contents of 64 KiB and nothing larger", async () => {

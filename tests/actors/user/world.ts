@@ -19,6 +19,7 @@ import { type Client, reply } from "../../../shared/rpc/reply.ts";
 import type { ChangeMembershipInput, CreateRoomInput } from "../../../shared/rpc/room.ts";
 import type { ServerRpc } from "../../../shared/rpc/server.ts";
 import type { NewSession, RegisterInput, SessionTokens, UserRpc } from "../../../shared/rpc/user.ts";
+import { noEgress } from "../../support/no-egress.ts";
 import { type NodeSql, openNodeSql } from "../../support/node-sql.ts";
 
 export const serverName = trusted.serverName("tessera.test");
@@ -92,7 +93,9 @@ export class TestUser {
 export interface FakeRooms {
   readonly created: { roomId: RoomId; input: CreateRoomInput }[];
   readonly membershipChanges: { roomId: RoomId; input: ChangeMembershipInput }[];
-  readonly profiles: { roomId: RoomId; userId: UserId; profile: JsonObject }[];
+  readonly profiles: { roomId: RoomId; userId: UserId; profile: JsonObject; version: number }[];
+  /** Room → the room that it replaces. */
+  readonly replaced: Map<RoomId, RoomId>;
   readonly rebuilt: RoomId[];
 }
 
@@ -107,7 +110,7 @@ export interface Fault {
 /** Users and their server over `node:sqlite`, among rooms that honestly remember what they were asked. */
 export class World {
   readonly clock = fixedClock();
-  readonly rooms: FakeRooms = { created: [], membershipChanges: [], profiles: [], rebuilt: [] };
+  readonly rooms: FakeRooms = { created: [], membershipChanges: [], profiles: [], rebuilt: [], replaced: new Map() };
   readonly faults: Fault[] = [];
   readonly logged: { message: string; fields: LogFields }[] = [];
   readonly directory = new DatabaseSync(":memory:");
@@ -144,6 +147,7 @@ export class World {
     return {
       sql,
       actors: this.actors,
+      egress: noEgress,
       clock: this.clock,
       random: systemRandom,
       log: { info: write, warn: write, error: write },
@@ -183,12 +187,13 @@ function fakeRoom(rooms: FakeRooms, roomId: RoomId): object {
     changeMembership: (input: ChangeMembershipInput) =>
       reply(() => {
         rooms.membershipChanges.push({ roomId, input });
-        return { eventId: null };
+        return { eventId: trusted.eventId("$changed") };
       }),
-    updateMemberProfile: (userId: UserId, profile: JsonObject) =>
+    findReplacedRoom: () => reply(() => rooms.replaced.get(roomId) ?? null),
+    updateMemberProfile: (userId: UserId, profile: JsonObject, version: number) =>
       reply(() => {
         if (roomId.startsWith("!gone")) throw errors.forbidden("not in the room");
-        rooms.profiles.push({ roomId, userId, profile });
+        rooms.profiles.push({ roomId, userId, profile, version });
         return null;
       }),
     getDirectoryVisibility: () =>

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { JsonObject } from "../../../shared/json.ts";
+import { maxInitialState, maxInvitees } from "../../../shared/room-creation.ts";
 import { makeRoom, type TestUser } from "../../support/client.ts";
 import { expectError, expectOk, path, useHomeserver } from "../homeserver.ts";
 
@@ -80,6 +81,13 @@ describe("createRoom", () => {
     await refuse({ visibility: "secret" }, 400, "M_BAD_JSON");
     await refuse({ invite: "dora" }, 400, "M_BAD_JSON");
     await refuse({ invite: ["dora"] }, 400, "M_INVALID_PARAM");
+    await refuse(
+      { invite: Array.from({ length: maxInvitees + 1 }, (_, n) => `@u${n}:localhost`) },
+      400,
+      "M_INVALID_PARAM",
+    );
+    const event = { type: "org.example", content: {} };
+    await refuse({ initial_state: Array.from({ length: maxInitialState + 1 }, () => event) }, 400, "M_INVALID_PARAM");
     await refuse({ initial_state: [{ content: {} }] }, 400, "M_MISSING_PARAM");
     await refuse({ initial_state: [{ type: "a", content: 1 }] }, 400, "M_BAD_JSON");
     await refuse({ creation_content: [] }, 400, "M_BAD_JSON");

@@ -34,7 +34,7 @@ describe("joinRoomById and joinRoom", () => {
     const unknown = `!${"A".repeat(43)}`;
     expect((await act(erin, unknown, "join")).status).toBeGreaterThanOrEqual(403);
     expectError(await erin.post(path`v3/join/${"#nothing:localhost"}`, {}), 404, "M_NOT_FOUND");
-    expectError(await erin.post(path`v3/join/${"#a:elsewhere.org"}`, {}), 404, "M_NOT_FOUND");
+    expectError(await erin.post(path`v3/join/${"#a:elsewhere.invalid"}`, {}), 502, "M_UNKNOWN");
     expectError(await erin.post("v3/join/nonsense", {}), 400, "M_INVALID_PARAM");
     expectError(await erin.post("v3/rooms/nonsense/join", {}), 400, "M_INVALID_PARAM");
     expectError(await erin.post(path`v3/rooms/${roomId}/join`, { reason: 1 }), 400, "M_BAD_JSON");

@@ -52,7 +52,7 @@ describe("profile", () => {
 
   it("is not known of strangers", async () => {
     expectError(await server.anybody().get("v3/profile/@nobody:localhost"), 404, "M_NOT_FOUND");
-    expectError(await server.anybody().get("v3/profile/@alice:elsewhere.org"), 404, "M_NOT_FOUND");
+    expectError(await server.anybody().get("v3/profile/@alice:elsewhere.invalid"), 502, "M_UNKNOWN");
     expectError(await server.anybody().get("v3/profile/nonsense"), 400, "M_INVALID_PARAM");
     for (const name of ["__proto__", "constructor"]) {
       const alice = await server.anybody().get(path`v3/profile/@alice:localhost/${name}`);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { supportedRoomVersions } from "../../../shared/matrix/room-version.ts";
-import { makeRoom } from "../../support/client.ts";
+import { makeRoom, type TestUser } from "../../support/client.ts";
 import { expectError, expectOk, path, say, useHomeserver } from "../homeserver.ts";
 
 const server = useHomeserver();
@@ -28,6 +28,38 @@ describe("upgradeRoom", () => {
     expect(alias.body.room_id).toBe(replacement);
     expectOk(await bob.post(path`v3/join/${"#hall:localhost"}`, {}));
     await say(bob, replacement, "moved");
+  });
+
+  it("takes a user's tags and direct chats along, for who upgrades and for who follows", async () => {
+    const [alice, bob] = [await server.user(), await server.user()];
+    const roomId = await makeRoom(alice, { preset: "public_chat" });
+    expectOk(await bob.post(path`v3/rooms/${roomId}/join`, {}));
+    const tagsOf = (user: TestUser, id: string) => path`v3/user/${user.userId}/rooms/${id}/tags`;
+    const direct = (user: TestUser) => path`v3/user/${user.userId}/account_data/m.direct`;
+    for (const [user, other] of [
+      [alice, bob],
+      [bob, alice],
+    ] as const) {
+      expectOk(await user.put(`${tagsOf(user, roomId)}/m.favourite`, { order: 0.25 }));
+      expectOk(await user.put(direct(user), { [other.userId]: [roomId] }));
+    }
+    const upgraded = await alice.post(path`v3/rooms/${roomId}/upgrade`, { new_version: "12" });
+    const replacement = String(upgraded.body.replacement_room);
+    const again = await alice.post(path`v3/rooms/${roomId}/upgrade`, { new_version: "12" });
+    expectOk(again, { replacement_room: replacement });
+    expectOk(await bob.post(path`v3/rooms/${replacement}/join`, {}));
+    for (const [user, other] of [
+      [alice, bob],
+      [bob, alice],
+    ] as const) {
+      const tags = { "m.favourite": { order: 0.25 } };
+      await expect.poll(async () => (await user.get(tagsOf(user, replacement))).body).toEqual({ tags });
+      await expect
+        .poll(async () => (await user.get(direct(user))).body)
+        .toEqual({ [other.userId]: [roomId, replacement] });
+    }
+    const claimed = await makeRoom(alice, { creation_content: { predecessor: { room_id: roomId } } });
+    expectOk(await alice.get(tagsOf(alice, claimed)), { tags: {} });
   });
 });
 

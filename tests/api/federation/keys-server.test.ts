@@ -26,7 +26,7 @@ describe("getVersion", () => {
     expectOk(await server.anybody().get("/_matrix/federation/v1/version"), version);
   });
 
-  it("is all of federation that there is", async () => {
-    expectError(await server.anybody().put("/_matrix/federation/v1/send/1", {}), 404, "M_UNRECOGNIZED");
+  it("is all that is told without a signature", async () => {
+    expectError(await server.anybody().put("/_matrix/federation/v1/send/1", {}), 401, "M_UNAUTHORIZED");
   });
 });

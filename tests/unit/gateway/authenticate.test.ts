@@ -24,8 +24,15 @@ async function outcome(
   const services = fakeServices({ user: { authenticate } }, {}, variables);
   const request = new Request("http://x/", { headers });
   try {
-    const auth = await authenticator(request, new URLSearchParams(query), services)(scheme, "rc_message");
-    return { result: auth === null ? null : auth.userId, asked };
+    const auth = await authenticator(
+      request,
+      new URLSearchParams(query),
+      services,
+    )(scheme, {
+      rateLimit: "rc_message",
+      readBody: () => Promise.reject(new Error("no body is to be read")),
+    });
+    return { result: auth === null ? null : "userId" in auth ? auth.userId : auth.origin, asked };
   } catch (thrown) {
     if (!(thrown instanceof MatrixError)) throw thrown;
     return { result: thrown.errcode, status: thrown.status, asked };

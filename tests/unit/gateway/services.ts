@@ -3,6 +3,7 @@ import { parseConfig, type Variables } from "../../../shared/env.ts";
 import type { JsonObject } from "../../../shared/json.ts";
 import type { LogFields } from "../../../shared/log.ts";
 import { actorsOf } from "../../../shared/rpc/actors.ts";
+import { noEgress } from "../../support/no-egress.ts";
 
 /** A line that the gateway has logged. */
 export interface LoggedLine extends LogFields {
@@ -43,6 +44,7 @@ export function fakeServices(
   const namespace = (actor: object = {}) => ({ getByName: () => actor });
   const services: FakeServices = {
     actors: actorsOf({ room: namespace(actors.room), user: namespace(actors.user), server: namespace(actors.server) }),
+    egress: noEgress,
     config: parseConfig({ SERVER_NAME: "example.org", ...variables }),
     support: { contact: null, page: null },
     clock: { now: () => services.now },

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
-import type { JsonObject, JsonValue } from "../../../shared/json.ts";
+import { type JsonObject, type JsonValue, withFields } from "../../../shared/json.ts";
 import {
+  creatorOf,
   creatorsOf,
   isFederated,
   predecessorOf,
@@ -12,6 +13,7 @@ import { allowedRooms, joinRuleOf } from "../../../shared/matrix/content/join-ru
 import { membershipIn, membershipOf } from "../../../shared/matrix/content/member.ts";
 import { PowerLevels, parseLevel } from "../../../shared/matrix/content/power-levels.ts";
 import { invitePublicKeys } from "../../../shared/matrix/content/third-party-invite.ts";
+import { draftOf } from "../../../shared/matrix/event.ts";
 import { RoomBuilder, rulesOf, user } from "../../support/room-builder.ts";
 
 const alice = user("@alice:example.org");
@@ -37,6 +39,17 @@ describe("create", () => {
     expect(of("10")).toEqual([alice]);
     expect(of("11")).toEqual([alice]);
     expect(of("12")).toEqual([alice, "@x:y"]);
+  });
+
+  it("takes the creator whom an older create event names, not its sender", () => {
+    const of = (version: string, creator: JsonValue) => {
+      const { create, rules } = RoomBuilder.empty({ version });
+      const content = withFields(create.content, { creator });
+      return creatorOf(draftOf(withFields(create.pdu, { content }), rules), rules);
+    };
+    expect(of("10", "@other:example.org")).toBe("@other:example.org");
+    expect(of("10", "other")).toBeNull();
+    expect(of("11", "@other:example.org")).toBe(alice);
   });
 });
 

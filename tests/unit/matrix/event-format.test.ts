@@ -1,9 +1,10 @@
 import { describe, expect, it } from "vitest";
 import type { JsonObject, JsonValue } from "../../../shared/json.ts";
 import { withFields } from "../../../shared/json.ts";
-import { checkEventFormat, eventBytes, maxDepth, maxEventBytes } from "../../../shared/matrix/event-format.ts";
+import { checkEventFormat, eventBytes } from "../../../shared/matrix/event-format.ts";
 import { knownRoomVersions } from "../../../shared/matrix/room-version.ts";
 import { RoomBuilder, rulesOf } from "../../support/room-builder.ts";
+import { cpuMsOf } from "./timing.ts";
 
 const room = RoomBuilder.open({ version: "12" });
 const topic = room.sendState(room.creator, "m.room.topic", { topic: "t" }).pdu;
@@ -80,6 +81,9 @@ describe("checkEventFormat", () => {
     expect(check({ event_id: "$x" }, "1", pdu).ok).toBe(false);
     expect(check({ prev_events: ["$a:b"] }, "1", pdu).ok).toBe(false);
     expect(check({ prev_events: [["$a:b", { sha256: "x" }]] }, "1", pdu).ok).toBe(true);
+    for (const entry of [["$a:b"], ["$a:b", "x"], ["$a:b", {}, {}], ["a", {}], [1, {}], ["$a:b", null], ["$a:b", []]]) {
+      expect(check({ prev_events: [entry] }, "1", pdu).ok).toBe(false);
+    }
   });
 
   const ids = (count: number): string[] => Array.from({ length: count }, (_, index) => `$${index}`);
@@ -98,6 +102,29 @@ describe("checkEventFormat", () => {
     [21, false],
   ])("%i previous events: %s", (count, isOk) => {
     expect(check({ prev_events: ids(count) }).ok).toBe(isOk);
+  });
+
+  it("refuses to follow an event twice; what is authorized by one twice is for the rules to refuse", () => {
+    expect(check({ prev_events: ["$a", "$b", "$a"] })).toMatchObject({ ok: false, tooLarge: false });
+    expect(check({ auth_events: ["$a", "$b", "$a"] }).ok).toBe(true);
+    const old = RoomBuilder.open({ version: "1" }).create.pdu;
+    const pair = (id: string, hash: string): JsonValue => [id, { sha256: hash }];
+    const named = (...prevEvents: JsonValue[]) => check({ prev_events: prevEvents, type: "m.x" }, "1", old);
+    expect(named(pair("$a:b", "x"), pair("$a:b", "y")).ok).toBe(false);
+    expect(named(pair("$a:b", "x"), pair("$c:b", "x")).ok).toBe(true);
+  });
+
+  it.each(["prev_events", "auth_events"])("refuses an event that names itself in %s", (key) => {
+    const { pdu } = RoomBuilder.open({ version: "2" }).create;
+    const itself: JsonValue = [pdu.event_id ?? "", { sha256: "x" }];
+    expect(check({ [key]: [itself] }, "2", pdu).ok).toBe(false);
+    expect(check({ [key]: [["$other:example.org", {}]] }, "2", pdu).ok).toBe(true);
+  });
+
+  it("refuses a million references before it reads them", () => {
+    const list = Array.from({ length: 1_000_000 }, () => "$a");
+    const spent = cpuMsOf(() => check({ prev_events: list }));
+    expect(spent).toBeLessThan(100);
   });
 
   it.each([
@@ -126,9 +153,9 @@ describe("checkEventFormat", () => {
   });
 
   it.each([
-    [maxEventBytes - 1, true],
-    [maxEventBytes, true],
-    [maxEventBytes + 1, false],
+    [65_535, true],
+    [65_536, true],
+    [65_537, false],
   ])("an event of %i bytes: %s", (size, isOk) => {
     const base = eventBytes(withFields(topic, { content: { body: "" } }), room.rules);
     const pdu = withFields(topic, { content: { body: "x".repeat(size - base) } });
@@ -138,9 +165,9 @@ describe("checkEventFormat", () => {
 
   it.each([
     [0, true],
-    [maxDepth - 1, true],
-    [maxDepth, true],
-    [maxDepth + 1, false],
+    [2 ** 53 - 2, true],
+    [2 ** 53 - 1, true],
+    [2 ** 53, false],
   ])("a depth of %i: %s", (depth, isOk) => {
     expect(check({ depth }).ok).toBe(isOk);
   });

@@ -6,17 +6,17 @@ import { describe, it } from "vitest";
  * Larger sets of test vectors that are not part of the repository: in `$TESSERA_VECTORS`, or in `../shared/vectors`
  * beside the project. Where they are absent, their tests are skipped and say so.
  */
-const folder = process.env.TESSERA_VECTORS ?? join(import.meta.dirname, "../../../../shared/vectors");
+export const vectorsFolder = process.env.TESSERA_VECTORS ?? join(import.meta.dirname, "../../../../shared/vectors");
 
 /** Runs `define` with a vector file's content, or one visibly skipped test. */
 export function describeVectors<Vectors>(path: string, define: (vectors: Vectors) => void): void {
-  if (existsSync(join(folder, path))) describe(path, () => define(readVectors<Vectors>(path)));
+  if (existsSync(join(vectorsFolder, path))) describe(path, () => define(readVectors<Vectors>(path)));
   else it.skip(`${path}: no vectors here (set TESSERA_VECTORS)`, () => undefined);
 }
 
 /** A further file beside the vectors. */
 export function readVectors<Vectors>(path: string): Vectors {
-  return JSON.parse(readFileSync(join(folder, path), "utf8"));
+  return JSON.parse(readFileSync(join(vectorsFolder, path), "utf8"));
 }
 
 /** A fixture of this repository. */

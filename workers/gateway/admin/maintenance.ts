@@ -21,6 +21,23 @@ export const rebuildDirectory = endpoint(
 );
 
 /**
+ * `POST /_tessera/admin/v1/signing_key/rotate`: makes a new key of those that
+ * https://spec.matrix.org/v1.19/server-server-api/#publishing-keys speaks of, and lets the old one run out.
+ */
+export const rotateSigningKey = endpoint(
+  {
+    operationId: "rotateSigningKey",
+    method: "POST",
+    path: "/_tessera/admin/v1/signing_key/rotate",
+    auth: "adminToken",
+  },
+  async ({ actors, config }) => {
+    const { keyId, oldKeyId, oldExpiresTs } = await actors.server(config.serverName).rotateSigningKey();
+    return { key_id: keyId, old_key_id: oldKeyId, old_key_expires_ts: oldExpiresTs };
+  },
+);
+
+/**
  * `GET /_tessera/meter`: what this isolate has counted, for benchmarks. Only where `METER` is on; else, as
  * https://spec.matrix.org/v1.19/client-server-api/#common-error-codes asks, there is no such endpoint.
  */

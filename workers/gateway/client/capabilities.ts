@@ -1,5 +1,5 @@
 import { endpoint } from "../../../shared/endpoint.ts";
-import { defaultRoomVersion, supportedRoomVersions } from "../../../shared/matrix/room-version.ts";
+import { supportedRoomVersions } from "../../../shared/matrix/room-version.ts";
 
 /** `GET /_matrix/client/v3/capabilities` — https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3capabilities */
 export const getCapabilities = endpoint(
@@ -10,11 +10,11 @@ export const getCapabilities = endpoint(
     aliases: ["/_matrix/client/r0/capabilities"],
     auth: "accessToken",
   },
-  () => ({
+  ({ config }) => ({
     capabilities: {
       "m.change_password": { enabled: true },
       "m.room_versions": {
-        default: defaultRoomVersion,
+        default: config.defaultRoomVersion,
         available: Object.fromEntries(supportedRoomVersions.map((version) => [version, "stable"])),
       },
       "m.profile_fields": { enabled: true },

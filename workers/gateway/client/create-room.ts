@@ -1,19 +1,22 @@
 import * as v from "valibot";
-import { endpoint } from "../../../shared/endpoint.ts";
+import { endpoint, type Services } from "../../../shared/endpoint.ts";
 import { errors } from "../../../shared/errors.ts";
+import { mayTalkTo } from "../../../shared/federation-api/peers.ts";
+import { type RoomId, serverNameOf, type UserId } from "../../../shared/ids.ts";
+import { inParallel } from "../../../shared/parallel.ts";
+import { maxInitialState, maxInvitees } from "../../../shared/room-creation.ts";
 import type { CreateRoomRequest } from "../../../shared/rpc/user.ts";
 import { anyObject, objectOf, userId } from "../../../shared/validate.ts";
 
-/** Lists that one request may carry. Each entry is an event, made in one transaction. */
-const maxInvites = 1000;
-const maxInitialState = 1000;
+/** Servers that are asked at the same time, at most. */
+const maxParallelInvites = 5;
 
 const createRoomBody = v.object({
   visibility: v.nullish(v.picklist(["public", "private"])),
   room_alias_name: v.nullish(v.string()),
   name: v.nullish(v.string()),
   topic: v.nullish(v.string()),
-  invite: v.nullish(v.pipe(v.array(userId), v.maxLength(maxInvites))),
+  invite: v.nullish(v.pipe(v.array(userId), v.maxLength(maxInvitees))),
   invite_3pid: v.nullish(v.array(anyObject)),
   room_version: v.nullish(v.string()),
   creation_content: v.nullish(anyObject),
@@ -39,8 +42,12 @@ export const createRoom = endpoint(
     rateLimit: "rc_room_creation",
     body: createRoomBody,
   },
-  async ({ auth, body, actors }) => {
-    const { roomId } = await actors.user(auth.userId).createRoom(requestOf(body));
+  async (context) => {
+    const { userId } = context.auth;
+    const request = requestOf(context.body);
+    assertMayInvite(context, request.invite);
+    const { roomId } = await context.actors.user(userId).createRoom(request);
+    await inviteRemote(context, { roomId, requester: userId, request });
     return { room_id: roomId };
   },
 );
@@ -63,4 +70,33 @@ function requestOf(body: v.InferOutput<typeof createRoomBody>): CreateRoomReques
     initialState: initialState.map(({ type, state_key: stateKey, content }) => ({ type, stateKey, content })),
     powerLevelContentOverride: body.power_level_content_override ?? null,
   };
+}
+
+/** Said before there is a room. @throws MatrixError M_FORBIDDEN */
+function assertMayInvite({ config }: Services, invitees: readonly UserId[]): void {
+  for (const server of invitees.map(serverNameOf)) {
+    if (server === config.serverName || mayTalkTo(config, server)) continue;
+    throw errors.forbidden(`This server does not federate with ${server}`);
+  }
+}
+
+/**
+ * Invites the users of other servers: their servers have to be asked, so the room is there first.
+ * @throws MatrixError what keeps the first of those from being invited who could not be
+ */
+async function inviteRemote(
+  { egress, config }: Services,
+  { roomId, requester, request }: { roomId: RoomId; requester: UserId; request: CreateRoomRequest },
+): Promise<void> {
+  const remote = request.invite.filter((invitee) => serverNameOf(invitee) !== config.serverName);
+  const content = request.isDirect ? { is_direct: true } : {};
+  const failed: unknown[] = [];
+  await inParallel(remote, maxParallelInvites, async (target) => {
+    try {
+      await egress.inviteUser({ roomId, requester, target, content });
+    } catch (thrown) {
+      failed.push(thrown);
+    }
+  });
+  if (failed.length > 0) throw failed[0];
 }

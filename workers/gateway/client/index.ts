@@ -18,6 +18,7 @@ import * as listPublicRooms from "./list-public-rooms.ts";
 import * as login from "./login.ts";
 import * as logout from "./logout.ts";
 import * as messagePagination from "./message-pagination.ts";
+import * as openid from "./openid.ts";
 import * as passwordManagement from "./password-management.ts";
 import * as profile from "./profile.ts";
 import * as pushrules from "./pushrules.ts";
@@ -27,6 +28,7 @@ import * as redaction from "./redaction.ts";
 import * as refresh from "./refresh.ts";
 import * as registration from "./registration.ts";
 import * as registrationTokens from "./registration-tokens.ts";
+import * as roomEventByTimestamp from "./room-event-by-timestamp.ts";
 import * as roomSend from "./room-send.ts";
 import * as roomState from "./room-state.ts";
 import * as roomUpgrades from "./room-upgrades.ts";
@@ -37,6 +39,7 @@ import {
   getRoomState,
   getRoomStateWithKey,
 } from "./rooms.ts";
+import * as spaceHierarchy from "./space-hierarchy.ts";
 import * as support from "./support.ts";
 import * as sync from "./sync.ts";
 import * as tags from "./tags.ts";
@@ -76,6 +79,7 @@ export const clientEndpoints: readonly Endpoint[] = [
   ...Object.values(listPublicRooms),
   ...Object.values(login),
   ...Object.values(logout),
+  ...Object.values(openid),
   ...Object.values(passwordManagement),
   ...Object.values(profile),
   ...Object.values(pushrules),
@@ -83,6 +87,7 @@ export const clientEndpoints: readonly Endpoint[] = [
   ...Object.values(refresh),
   ...Object.values(registration),
   ...Object.values(registrationTokens),
+  ...Object.values(roomEventByTimestamp),
   ...Object.values(roomState),
   ...Object.values(roomUpgrades),
   getOneRoomEvent,
@@ -90,6 +95,7 @@ export const clientEndpoints: readonly Endpoint[] = [
   getRoomState,
   getMembersByRoom,
   getJoinedMembersByRoom,
+  ...Object.values(spaceHierarchy),
   ...Object.values(support),
   ...Object.values(tags),
   ...Object.values(toDevice),

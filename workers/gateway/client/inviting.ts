@@ -1,6 +1,7 @@
 import * as v from "valibot";
 import { endpoint } from "../../../shared/endpoint.ts";
 import { errors } from "../../../shared/errors.ts";
+import { serverNameOf } from "../../../shared/ids.ts";
 import { userId } from "../../../shared/validate.ts";
 
 const inviteBody = v.object({
@@ -20,15 +21,14 @@ export const inviteUser = endpoint(
     rateLimit: "rc_invites",
     body: inviteBody,
   },
-  async ({ params, auth, body, actors }) => {
+  async ({ params, auth, body, actors, egress, config }) => {
     if (body.user_id === undefined) throw withoutUser(body.medium);
-    await actors.room(params.roomId).changeMembership({
-      action: "invite",
-      requester: auth.userId,
-      target: body.user_id,
-      reason: body.reason ?? null,
-      thirdPartySigned: null,
-    });
+    const { roomId } = params;
+    const [requester, target, reason] = [auth.userId, body.user_id, body.reason ?? null];
+    if (serverNameOf(target) === config.serverName) {
+      const invite = { action: "invite", requester, target, reason, thirdPartySigned: null } as const;
+      await actors.room(roomId).changeMembership(invite);
+    } else await egress.inviteUser({ roomId, requester, target, content: reason === null ? {} : { reason } });
     return {};
   },
 );

@@ -1,8 +1,9 @@
 import type * as v from "valibot";
 import { endpoint, type Services } from "../../../shared/endpoint.ts";
-import type { RoomId, UserId } from "../../../shared/ids.ts";
+import type { UserId } from "../../../shared/ids.ts";
 import { ownMembershipBody } from "./membership-body.ts";
-import { resolveRoom } from "./room-alias.ts";
+import { changeOwnMembership, serversOf, viaQuery } from "./own-membership.ts";
+import { type ResolvedRoom, resolveRoom } from "./room-alias.ts";
 
 /** `POST /_matrix/client/v3/rooms/{roomId}/join` — https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3roomsroomidjoin */
 export const joinRoomById = endpoint(
@@ -16,7 +17,7 @@ export const joinRoomById = endpoint(
     body: ownMembershipBody,
     allowsEmptyBody: true,
   },
-  (context) => join(context, context.auth.userId, context.params.roomId, context.body),
+  (context) => join(context, context.auth.userId, { roomId: context.params.roomId, servers: [] }, context.body),
 );
 
 /** `POST /_matrix/client/v3/join/{roomIdOrAlias}` — https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3joinroomidoralias */
@@ -28,24 +29,21 @@ export const joinRoom = endpoint(
     aliases: ["/_matrix/client/r0/join/:roomIdOrAlias"],
     auth: "accessToken",
     rateLimit: "rc_joins",
+    query: viaQuery,
     body: ownMembershipBody,
     allowsEmptyBody: true,
   },
   async (context) => {
-    const roomId = await resolveRoom(context, context.params.roomIdOrAlias);
-    return await join(context, context.auth.userId, roomId, context.body);
+    const room = await resolveRoom(context, context.params.roomIdOrAlias, serversOf(context.query));
+    return await join(context, context.auth.userId, room, context.body);
   },
 );
 
 type JoinBody = v.InferOutput<typeof ownMembershipBody>;
 
-async function join({ actors }: Services, requester: UserId, roomId: RoomId, body: JoinBody) {
-  await actors.room(roomId).changeMembership({
-    action: "join",
-    requester,
-    target: requester,
-    reason: body.reason ?? null,
-    thirdPartySigned: body.third_party_signed ?? null,
-  });
+async function join(services: Services, userId: UserId, { roomId, servers }: ResolvedRoom, body: JoinBody) {
+  const reason = body.reason ?? null;
+  const thirdPartySigned = body.third_party_signed ?? null;
+  await changeOwnMembership(services, { action: "join", userId, roomId, reason, thirdPartySigned, servers });
   return { room_id: roomId };
 }

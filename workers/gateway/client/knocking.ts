@@ -1,5 +1,6 @@
 import { endpoint } from "../../../shared/endpoint.ts";
 import { ownMembershipBody } from "./membership-body.ts";
+import { changeOwnMembership, serversOf, viaQuery } from "./own-membership.ts";
 import { resolveRoom } from "./room-alias.ts";
 
 /** `POST /_matrix/client/v3/knock/{roomIdOrAlias}` — https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3knockroomidoralias */
@@ -10,18 +11,19 @@ export const knockRoom = endpoint(
     path: "/_matrix/client/v3/knock/:roomIdOrAlias",
     auth: "accessToken",
     rateLimit: "rc_joins",
+    query: viaQuery,
     body: ownMembershipBody,
     allowsEmptyBody: true,
   },
   async (context) => {
-    const roomId = await resolveRoom(context, context.params.roomIdOrAlias);
-    const { userId } = context.auth;
-    await context.actors.room(roomId).changeMembership({
+    const { roomId, servers } = await resolveRoom(context, context.params.roomIdOrAlias, serversOf(context.query));
+    await changeOwnMembership(context, {
       action: "knock",
-      requester: userId,
-      target: userId,
+      userId: context.auth.userId,
+      roomId,
       reason: context.body.reason ?? null,
       thirdPartySigned: null,
+      servers,
     });
     return { room_id: roomId };
   },

@@ -1,5 +1,6 @@
 import { endpoint } from "../../../shared/endpoint.ts";
 import { ownMembershipBody } from "./membership-body.ts";
+import { changeOwnMembership } from "./own-membership.ts";
 
 /** `POST /_matrix/client/v3/rooms/{roomId}/leave` — https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3roomsroomidleave */
 export const leaveRoom = endpoint(
@@ -12,13 +13,14 @@ export const leaveRoom = endpoint(
     body: ownMembershipBody,
     allowsEmptyBody: true,
   },
-  async ({ params, auth, body, actors }) => {
-    await actors.room(params.roomId).changeMembership({
+  async (context) => {
+    await changeOwnMembership(context, {
       action: "leave",
-      requester: auth.userId,
-      target: auth.userId,
-      reason: body.reason ?? null,
+      userId: context.auth.userId,
+      roomId: context.params.roomId,
+      reason: context.body.reason ?? null,
       thirdPartySigned: null,
+      servers: [],
     });
     return {};
   },

@@ -1,7 +1,15 @@
 import * as v from "valibot";
 import { endpoint, type Services } from "../../../shared/endpoint.ts";
 import { errors } from "../../../shared/errors.ts";
-import { objectOf, queryInteger } from "../../../shared/validate.ts";
+import {
+  fetchPublicRooms,
+  publicRoomsBody,
+  type RemotePublicRooms,
+} from "../../../shared/federation-api/public-rooms.ts";
+import { parseServerName } from "../../../shared/ids.ts";
+import type { JsonObject } from "../../../shared/json.ts";
+import { queryInteger } from "../../../shared/validate.ts";
+import { assertMayAsk, unwrapAsked } from "./asking.ts";
 
 const visibilityPath = "/_matrix/client/v3/directory/list/room/:roomId";
 const visibilityAliases = ["/_matrix/client/r0/directory/list/room/:roomId"];
@@ -46,35 +54,19 @@ export const getPublicRooms = endpoint(
     method: "GET",
     path: listPath,
     aliases: listAliases,
-    auth: "none",
+    auth: "optional",
     query: v.object({
       limit: v.optional(queryInteger(maxLimit)),
       since: v.optional(v.string()),
       server: v.optional(v.string()),
     }),
   },
-  ({ query, actors, config }) => {
-    assertIsOurs(config, query.server);
-    return actors.server(config.serverName).searchPublicRooms({
-      limit: query.limit ?? defaultLimit,
-      since: query.since ?? null,
-      searchTerm: null,
-      roomTypes: null,
-    });
+  (context) => {
+    const { query } = context;
+    const input = { limit: query.limit ?? defaultLimit, since: query.since ?? null, searchTerm: null, roomTypes: null };
+    return listRooms(context, query.server, input);
   },
 );
-
-const searchBody = v.object({
-  limit: v.nullish(v.pipe(v.number(), v.safeInteger(), v.minValue(0))),
-  since: v.nullish(v.string()),
-  filter: v.nullish(
-    objectOf({
-      generic_search_term: v.nullish(v.string()),
-      room_types: v.nullish(v.pipe(v.array(v.nullable(v.string())), v.maxLength(100))),
-    }),
-  ),
-  third_party_instance_id: v.nullish(v.string()),
-});
 
 /** `POST /_matrix/client/v3/publicRooms` — https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3publicrooms */
 export const queryPublicRooms = endpoint(
@@ -85,13 +77,13 @@ export const queryPublicRooms = endpoint(
     aliases: listAliases,
     auth: "accessToken",
     query: v.object({ server: v.optional(v.string()) }),
-    body: searchBody,
+    body: publicRoomsBody,
   },
-  async ({ query, body, actors, config }) => {
-    assertIsOurs(config, query.server);
+  async (context) => {
+    const { query, body } = context;
     // No application service has brought a network of its own yet, so none has rooms.
     if (typeof body.third_party_instance_id === "string") return { chunk: [], total_room_count_estimate: 0 };
-    return await actors.server(config.serverName).searchPublicRooms({
+    return await listRooms(context, query.server, {
       limit: Math.min(body.limit ?? defaultLimit, maxLimit),
       since: body.since ?? null,
       searchTerm: body.filter?.generic_search_term ?? null,
@@ -100,9 +92,22 @@ export const queryPublicRooms = endpoint(
   },
 );
 
-/** @throws MatrixError M_NOT_FOUND for the directory of another server, which only federation can read */
-function assertIsOurs(config: Services["config"], server: string | undefined): void {
-  if (server !== undefined && server !== config.serverName) {
-    throw errors.notFound("Room directories of other servers cannot be read");
+/**
+ * The rooms that a server lists.
+ * @param server null or undefined: this one.
+ * @throws MatrixError M_INVALID_PARAM; M_NOT_FOUND where that server may not be asked, M_UNKNOWN (502) where it cannot be
+ */
+async function listRooms(
+  services: Services,
+  server: string | undefined,
+  input: RemotePublicRooms,
+): Promise<JsonObject> {
+  const { actors, egress, config } = services;
+  if (server === undefined || server === config.serverName) {
+    return await actors.server(config.serverName).searchPublicRooms(input);
   }
+  const destination = parseServerName(server);
+  if (destination === null) throw errors.invalidParam("server: not a server name");
+  await assertMayAsk(services, destination);
+  return unwrapAsked(await fetchPublicRooms(egress, destination, input), destination);
 }

@@ -1,4 +1,6 @@
 import { endpoint } from "../../../shared/endpoint.ts";
+import { parseUserId, serverNameOf, type UserId } from "../../../shared/ids.ts";
+import { type JsonObject, stringField } from "../../../shared/json.ts";
 import { anyBody } from "../../../shared/validate.ts";
 import { statePath, statePathAliases } from "./rooms.ts";
 
@@ -13,7 +15,13 @@ export const setRoomStateWithKey = endpoint(
     rateLimit: "rc_message",
     body: anyBody,
   },
-  async ({ params, auth, body, actors }) => {
+  async ({ params, auth, body, actors, egress, config }) => {
+    const target = inviteeOf(params, body);
+    if (target !== null && serverNameOf(target) !== config.serverName) {
+      const { roomId } = params;
+      const { eventId } = await egress.inviteUser({ roomId, requester: auth.userId, target, content: body });
+      return { event_id: eventId };
+    }
     const { eventId } = await actors.room(params.roomId).sendEvent({
       sender: auth.userId,
       deviceId: auth.deviceId,
@@ -27,3 +35,9 @@ export const setRoomStateWithKey = endpoint(
     return { event_id: eventId };
   },
 );
+
+/** The user whom a state event would invite: whose server may have to sign it. */
+function inviteeOf(key: { eventType: string; stateKey: string }, content: JsonObject): UserId | null {
+  const isInvite = key.eventType === "m.room.member" && stringField(content, "membership") === "invite";
+  return isInvite ? parseUserId(key.stateKey) : null;
+}

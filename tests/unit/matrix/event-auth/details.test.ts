@@ -128,6 +128,17 @@ describe("authorize", () => {
     expect(decide(room, { sender: carol, type: "m.room.message" }).allowed).toBe(true);
   });
 
+  it.each(knownRoomVersions)("lets the creator in without invitation only once, in room version %s", (version) => {
+    const room = RoomBuilder.empty({ version });
+    const join = () =>
+      decide(room, { sender: alice, type: "m.room.member", stateKey: alice, content: { membership: "join" } });
+    expect(join().allowed).toBe(true);
+    room.join(alice);
+    room.setJoinRule(alice, "invite");
+    room.member(alice, "leave");
+    expect(join().allowed).toBe(false);
+  });
+
   it("lets a user change their own level downwards only", () => {
     const levels = { events: { "m.room.power_levels": 0 } };
     const room = scene("11", { levels: { ...levels, users: { [alice]: 100, [bob]: 50, [carol]: 10 } } });
@@ -147,6 +158,15 @@ describe("authorize", () => {
     expect(decide(room, { sender: bob, type: "m.room.power_levels", stateKey: "", content })).toMatchObject({
       rule: "9.6.1",
     });
+  });
+
+  it.each(["5", "6", "12"])("checks levels of notifications from room version 6, in version %s", (version) => {
+    const levels = { events: { "m.room.power_levels": 0 }, notifications: { room: 100 } };
+    const users = { ...(version === "12" ? {} : { [alice]: 100 }), [bob]: 50 };
+    const room = scene(version, { levels: { ...levels, users } });
+    const content = { ...levels, users, notifications: { room: 0 } };
+    const change = { sender: bob, type: "m.room.power_levels", stateKey: "", content };
+    expect(decide(room, change).allowed).toBe(version === "5");
   });
 
   it("believes an unsigned draft's signers where the caller names them", () => {

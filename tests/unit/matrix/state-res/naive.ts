@@ -130,12 +130,13 @@ function mainlineOrder(events: MatrixEvent[], levels: MatrixEvent | null, contex
 
 function applyAll(events: readonly MatrixEvent[], state: NaiveState, context: ResolutionContext): void {
   for (const event of events) {
+    if (context.isRejected(event.eventId)) continue;
     const decision = authorize(event, context.rules, (type, stateKey) => {
       const inState = state.get(`${type}|${stateKey}`);
       if (inState !== undefined) return inState;
       const inAuth = event.authEvents
         .map((id) => get(context, id))
-        .find((auth) => auth.type === type && auth.stateKey === stateKey);
+        .find((auth) => auth.type === type && auth.stateKey === stateKey && !context.isRejected(auth.eventId));
       return inAuth ?? (type === "m.room.create" ? context.create : null);
     });
     if (decision.allowed) state.set(keyOf(event), event);
@@ -153,7 +154,11 @@ function naiveV1(states: readonly NaiveState[], context: ResolutionContext): Nai
     }
     const [first, ...others] = found.values();
     if (first !== undefined && others.length === 0) result.set(key, first);
-    else conflicts.set(key, [...found.values()]);
+    else
+      conflicts.set(
+        key,
+        [...found.values()].filter((event) => !context.isRejected(event.eventId)),
+      );
   }
   const sha1 = (event: MatrixEvent): string => createHash("sha1").update(event.eventId).digest("hex");
   const ascending = (x: MatrixEvent, y: MatrixEvent): number => x.depth - y.depth || (sha1(x) > sha1(y) ? -1 : 1);

@@ -181,13 +181,19 @@ describeVectors<{ cases: SplitCase[] }>("state-res/gomatrixserverlib/split-confl
 
 interface SubgraphVectors {
   auth_event_graph: Record<string, string[]>;
+  auth_chain_only: { start: string[]; auth_chain: string[] }[];
   cases: { name: string; start: string[]; conflicted: string[]; auth_chain: string[]; conflicted_subgraph: string[] }[];
 }
 
 describeVectors<SubgraphVectors>(
   "state-res/gomatrixserverlib/auth-chain-subgraph.json",
-  ({ auth_event_graph, cases }) => {
+  ({ auth_event_graph, cases, auth_chain_only }) => {
     const authEventsOf = (eventId: EventId): EventId[] => (auth_event_graph[eventId] ?? []).map(trusted.eventId);
+
+    it.each(auth_chain_only)("the auth chain of $start", (one) => {
+      const chain = authDifference([one.start.map(trusted.eventId), []], authEventsOf, 100);
+      expect([...(chain ?? [])].sort()).toEqual([...new Set([...one.auth_chain, ...one.start])].sort());
+    });
 
     it.each(cases)("$name", (one) => {
       const conflicted = new Set(one.conflicted.map(trusted.eventId));

@@ -1,0 +1,237 @@
+/**
+ * The room as another server tells it to one that joins: its state and auth chains are taken as outliers, each by the one
+ * door, as soon as the events that authorize it are here; then the join is placed on that state.
+ *
+ * Every step is stored, and small: a large room comes in many calls, and goes on where it stopped.
+ */
+import { roomVersionOf } from "../../shared/matrix/content/create.ts";
+import type { MatrixEvent } from "../../shared/matrix/event.ts";
+import { createEventIdOf } from "../../shared/matrix/event-id.ts";
+import type { KeyRing } from "../../shared/matrix/key-ring.ts";
+import type { VerifyKeys } from "../../shared/matrix/signing.ts";
+import type { JoinProgress, RoomForJoining } from "../../shared/rpc/room-joining.ts";
+import type { SigningKey } from "../../shared/rpc/server.ts";
+import { commit } from "./commit.ts";
+import type { RoomContext } from "./context.ts";
+import { applyCurrentState } from "./current-state.ts";
+import { endLease, forgetTold, renewJoin } from "./join-lease.ts";
+import { noteRoom, noteRoomLater } from "./noting.ts";
+import { admitPdu } from "./receive.ts";
+import { parsePdu } from "./remote-membership.ts";
+import { isHere } from "./residency.ts";
+import { followServers } from "./servers.ts";
+import { fetchSigningKey, keyLookup, ownVerifyKeys } from "./signing.ts";
+import { findStateAt } from "./state.ts";
+import { differencesOf, type StateRoot, setEntries } from "./state-tree.ts";
+import type { RoomTransaction } from "./store/index.ts";
+import { OutsideStore } from "./store/outside.ts";
+import { type JoinUnderWay, RemoteJoinStore, type WaitingEvent } from "./store/remote-join.ts";
+import { deliverWakesTo, oweWakes } from "./wakes.ts";
+
+/** Events that are taken in one call, at most. */
+const batchSize = 500;
+
+/** The room cannot be begun, or gone on with, as it was told. Undoes the transaction that it is thrown in. */
+class ToldWrong extends Error {}
+
+/** Takes a part of what a server tells. @throws MatrixError M_UNKNOWN (409) when the join is over */
+export async function takeJoinState(
+  room: RoomContext,
+  { joinId, isState, pdus, keys }: Parameters<RoomForJoining["takeJoinState"]>[0],
+): Promise<null> {
+  if (pdus.length > batchSize) throw new Error(`a batch of ${pdus.length} PDUs was not cut down`);
+  const key = await fetchSigningKey(room);
+  await commit(room, (tx) => {
+    const join = renewJoin(room, joinId);
+    beginRoom(room, tx, join);
+    const rules = tx.room.rules();
+    const taken = new Taken(room, tx, key);
+    for (const pdu of pdus) {
+      const event = parsePdu(pdu, rules);
+      if (event === null) taken.countBad();
+      else taken.take(event, { eventId: event.eventId, isState, keys: ringFor(event, keys), pdu });
+    }
+    taken.store(join.stateRoot);
+  });
+  return null;
+}
+
+/** The room's row, of the version that it was told to have; nothing is part of the room yet. */
+function beginRoom(room: RoomContext, tx: RoomTransaction, { roomVersion }: JoinUnderWay): void {
+  const facts = tx.room.find();
+  if (facts?.roomVersion === roomVersion) return;
+  if (facts !== null && facts.stateRoot !== null) throw new Error("a room's version changed while it was being joined");
+  forgetTold(room, tx);
+  tx.room.insert(roomVersion, new OutsideStore(room.sql).newestPosition());
+}
+
+/** Of the keys of a batch, those of the servers that may have signed this event. */
+function ringFor(event: MatrixEvent, keys: KeyRing): KeyRing {
+  const signatures = event.pdu.signatures;
+  const signers = typeof signatures === "object" && signatures !== null ? Object.keys(signatures) : [];
+  return Object.fromEntries(Object.entries(keys).filter(([server]) => signers.includes(server)));
+}
+
+/** What one call takes. */
+class Taken {
+  readonly #room: RoomContext;
+  readonly #tx: RoomTransaction;
+  readonly #waiting: RemoteJoinStore;
+  readonly #own: VerifyKeys;
+  /** `state_key_nid → event_nid` */
+  readonly #state = new Map<number, number>();
+  #bad = 0;
+
+  constructor(room: RoomContext, tx: RoomTransaction, key: SigningKey) {
+    this.#room = room;
+    this.#tx = tx;
+    this.#waiting = new RemoteJoinStore(room.sql);
+    this.#own = ownVerifyKeys(key);
+  }
+
+  /** Takes an event, or lets it wait for the first that it lacks. @returns whether it waits */
+  take(event: MatrixEvent, input: WaitingEvent): boolean {
+    const [missing] = this.#tx.events.unknownOf(this.#neededBy(event));
+    if (missing !== undefined) {
+      this.#waiting.putWaiting(input, missing);
+      return true;
+    }
+    const keysFor = keyLookup(this.#room, this.#own, input.keys);
+    const outcome = admitPdu(this.#room, event.pdu, { keysFor, isOutlier: true });
+    if (outcome.kind === "dropped" || outcome.kind === "missing") {
+      this.countBad();
+      return false;
+    }
+    this.#waiting.release(event.eventId);
+    if (input.isState) this.#setState(event);
+    return false;
+  }
+
+  countBad(): void {
+    this.#bad += 1;
+  }
+
+  /** Adds what was taken to the state before the join. */
+  store(root: StateRoot): void {
+    if (this.#state.size > 0) this.#waiting.setStateRoot(setEntries(this.#tx.stateNodes, root, this.#state));
+    if (this.#bad > 0) this.#room.log.warn("bad events in a join", { room_id: this.#room.roomId, count: this.#bad });
+  }
+
+  #neededBy(event: MatrixEvent): MatrixEvent["authEvents"] {
+    // Nothing names the create event where the room id does, but it authorizes all the same.
+    const isNamed = this.#tx.room.rules().createIsAuthEvent || event.type === "m.room.create";
+    return isNamed ? event.authEvents : [createEventIdOf(this.#room.roomId), ...event.authEvents];
+  }
+
+  #setState({ eventId, type, stateKey }: MatrixEvent): void {
+    const record = this.#tx.events.byId(eventId);
+    if (record === null || record.status === "rejected" || stateKey === null) return;
+    this.#state.set(this.#tx.stateKeys.intern(type, stateKey), record.eventNid);
+  }
+}
+
+/** All of the state is here: goes on with it, a part at each call. */
+export async function finishJoin(
+  room: RoomContext,
+  { joinId, pdu, keys }: Parameters<RoomForJoining["finishJoin"]>[0],
+): Promise<JoinProgress> {
+  await commit(room, () => {
+    if (renewJoin(room, joinId).step !== "place") new RemoteJoinStore(room.sql).setComplete({ pdu, keys });
+  });
+  return placeJoin(room, joinId);
+}
+
+/** Takes the next of the events that have waited or, when there are none, places the join. */
+export async function placeJoin(room: RoomContext, joinId: string): Promise<JoinProgress> {
+  const key = await fetchSigningKey(room);
+  const { userId } = renewJoin(room, joinId);
+  try {
+    const progress = await commit(room, (tx): JoinProgress => {
+      const join = renewJoin(room, joinId);
+      return takeReleased(room, tx, key, join) ? { kind: "more" } : conclude(room, tx, key, join);
+    });
+    if (progress.kind !== "joined") return progress;
+    endLease(room, joinId);
+    room.background(() => noteRoom(room));
+    await deliverWakesTo(room, [userId]);
+    return progress;
+  } catch (thrown) {
+    if (!(thrown instanceof ToldWrong)) throw thrown;
+    return { kind: "failed", reason: thrown.message };
+  }
+}
+
+/** @returns false when there was nothing to take */
+function takeReleased(room: RoomContext, tx: RoomTransaction, key: SigningKey, join: JoinUnderWay): boolean {
+  const waiting = new RemoteJoinStore(room.sql);
+  const released = waiting.released(batchSize);
+  if (released.length === 0) return false;
+  const taken = new Taken(room, tx, key);
+  const rules = tx.room.rules();
+  for (const input of released) {
+    const event = parsePdu(input.pdu, rules);
+    const waits = event !== null && taken.take(event, input);
+    if (!waits) waiting.deleteWaiting(input.eventId);
+  }
+  taken.store(join.stateRoot);
+  return true;
+}
+
+/** Places the join on the state that was told. What still waits for events that nobody gave is left out of it. */
+function conclude(room: RoomContext, tx: RoomTransaction, key: SigningKey, join: JoinUnderWay): JoinProgress {
+  const waiting = new RemoteJoinStore(room.sql);
+  const facts = tx.room.find();
+  const event = facts === null ? null : parsePdu(join.pdu, tx.room.rules());
+  if (facts === null || event === null) throw new ToldWrong("no state was told");
+  const left = waiting.countWaiting();
+  if (left > 0) room.log.warn("events in a join without their auth events", { room_id: room.roomId, count: left });
+  assertOwnState(tx, join);
+  if (!isHere(room, tx)) replaceState(room, tx, join.stateRoot);
+  const receipt = {
+    keysFor: keyLookup(room, ownVerifyKeys(key), waiting.keys()),
+    isOutlier: false,
+    stateOfMissing: join.stateRoot,
+  };
+  const outcome = admitPdu(room, event.pdu, receipt);
+  if (outcome.kind !== "accepted" && outcome.kind !== "duplicate") {
+    throw new ToldWrong(`the join is ${outcome.kind}${"reason" in outcome ? `: ${outcome.reason}` : ""}`);
+  }
+  waiting.deleteAllWaiting();
+  waiting.delete();
+  new OutsideStore(room.sql).delete(join.userId);
+  noteRoomLater(room);
+  return { kind: "joined", eventId: outcome.eventId };
+}
+
+/** A state begins with the create event of this very room, of the version that was told. @throws ToldWrong */
+function assertOwnState(tx: RoomTransaction, { stateRoot, roomVersion }: JoinUnderWay): void {
+  const create = findStateAt(tx, stateRoot, "m.room.create", "");
+  if (create === null) throw new ToldWrong("the state has no create event");
+  if (roomVersionOf(create.event.content) !== roomVersion) {
+    throw new ToldWrong("the room is not of the version that was told");
+  }
+}
+
+/**
+ * Makes the state that was told the room's current state, and ends the graph here: before, the room was not known or is
+ * known as it was when this server was in it last.
+ */
+function replaceState(room: RoomContext, tx: RoomTransaction, root: StateRoot): void {
+  const facts = tx.room.get();
+  const create = findStateAt(tx, root, "m.room.create", "");
+  if (create === null) throw new Error("a state has no create event");
+  // The join's own: what changes by what was told, changes by the join.
+  const streamPosition = facts.streamPosition + 1;
+  const differences = [...differencesOf(tx.stateNodes, facts.stateRoot, root)];
+  const effect = applyCurrentState(room, tx, {
+    facts,
+    changes: differences.map(({ stateKeyNid, right }) => ({ stateKeyNid, eventNid: right })),
+    cause: create,
+    streamPosition,
+  });
+  const servers = followServers(room, tx, effect.moves, { streamPosition, isSent: false });
+  const { joinedMembers, invitedMembers } = effect;
+  tx.extremities.deleteForward();
+  tx.room.advance({ ...facts, stateRoot: root, joinedMembers, invitedMembers });
+  oweWakes(room, { membershipChanges: effect.localMembers, isForServers: false, servers });
+}

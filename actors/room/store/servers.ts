@@ -1,0 +1,186 @@
+import type { Sql } from "../../../schema/sql.ts";
+import type { EventId, ServerName, UserId } from "../../../shared/ids.ts";
+import type { RoomCaches } from "./cache.ts";
+
+/** A time for which another server was in the room. */
+export interface ServerStay {
+  readonly server: ServerName;
+  /** What comes after this position is for the server. */
+  readonly since: number;
+  /** The last position that is for the server; null: it is in the room. */
+  readonly until: number | null;
+  readonly joinedMembers: number;
+}
+
+/** An event that this server sends to the others. */
+export interface OwnEvent {
+  readonly eventNid: number;
+  readonly eventId: EventId;
+  readonly streamPosition: number;
+  readonly sender: UserId;
+  readonly isRedacted: boolean;
+  /** The PDU as it was made. */
+  readonly json: string;
+}
+
+type StayRow = {
+  server_name: ServerName;
+  since_position: number;
+  until_position: number | null;
+  joined_members: number;
+};
+
+type OwnEventRow = {
+  event_nid: number;
+  event_id: EventId;
+  stream_position: number;
+  sender: UserId;
+  redacted_by: EventId | null;
+  json: string;
+};
+
+const columns = "server_name, since_position, until_position, joined_members";
+
+/** Stays that are over, kept for one server at most: the newest. */
+const maxPastStays = 4;
+
+/** SQL of the tables `room_servers` and `outbound_events`. */
+export class ServersReader {
+  protected readonly sql: Sql;
+  protected readonly caches: RoomCaches;
+
+  constructor(sql: Sql, caches: RoomCaches) {
+    this.sql = sql;
+    this.caches = caches;
+  }
+
+  /** The server's present stay; null: none of its users is joined. Knows nothing of our own server. */
+  findStay(server: ServerName): ServerStay | null {
+    const query = `SELECT ${columns} FROM room_servers WHERE server_name = ? AND until_position IS NULL`;
+    const row = this.sql.one<StayRow>(query, server);
+    return row === null ? null : stayOf(row);
+  }
+
+  /** Whether another server has a joined user. */
+  isIn(server: ServerName): boolean {
+    return this.findStay(server) !== null;
+  }
+
+  /** Whether any other server is in the room. */
+  isAnyIn(): boolean {
+    this.caches.isAnyServerIn ??=
+      this.sql.one<{ found: number }>(`SELECT 1 AS found FROM room_servers ${isNow} LIMIT 1`) !== null;
+    return this.caches.isAnyServerIn;
+  }
+
+  /** Other servers that are in the room, by name, a batch at a time. */
+  inRoom(after: string, limit: number): ServerName[] {
+    const query = `SELECT server_name FROM room_servers ${isNow} AND server_name > ? ORDER BY server_name LIMIT +?`;
+    return this.sql.all<{ server_name: ServerName }>(query, after, limit).map((row) => row.server_name);
+  }
+
+  /** Servers that are in the room, those first that have been for longest, and have the most members. */
+  longestIn(limit: number): ServerName[] {
+    const query = `SELECT server_name FROM room_servers ${isNow} ORDER BY since_position, joined_members DESC LIMIT +?`;
+    return this.sql.all<{ server_name: ServerName }>(query, limit).map((row) => row.server_name);
+  }
+
+  /** All times that the server was in the room and may not have been given everything of, oldest first. */
+  staysOf(server: ServerName): ServerStay[] {
+    const query = `SELECT ${columns} FROM room_servers WHERE server_name = ? ORDER BY since_position`;
+    return this.sql.all<StayRow>(query, server).map(stayOf);
+  }
+
+  /** Events that this server sends, with `after` < position ≤ `through`, oldest first. */
+  ownEvents(after: number, through: number, limit: number): OwnEvent[] {
+    return this.sql
+      .all<OwnEventRow>(
+        `SELECT e.event_nid, e.event_id, o.stream_position, e.sender, e.redacted_by, e.json
+         FROM outbound_events o CROSS JOIN events e USING (event_nid)
+         WHERE o.stream_position > ? AND o.stream_position <= ? ORDER BY o.stream_position LIMIT +?`,
+        after,
+        through,
+        limit,
+      )
+      .map((row) => ({
+        eventNid: row.event_nid,
+        eventId: row.event_id,
+        streamPosition: row.stream_position,
+        sender: row.sender,
+        isRedacted: row.redacted_by !== null,
+        json: row.json,
+      }));
+  }
+}
+
+const isNow = "INDEXED BY room_servers_now WHERE until_position IS NULL";
+
+/** Exists only inside a transaction. */
+export class ServersWriter extends ServersReader {
+  /** The server's first users have joined, by the event at `since`. */
+  open(server: ServerName, since: number, joinedMembers: number): void {
+    this.#forget();
+    this.sql.run(
+      `INSERT INTO room_servers (${columns}) VALUES (?, ?, NULL, ?)
+       ON CONFLICT (server_name, since_position) DO UPDATE SET until_position = NULL, joined_members = excluded.joined_members`,
+      server,
+      since,
+      joinedMembers,
+    );
+    this.sql.run(
+      `DELETE FROM room_servers WHERE server_name = ?1 AND since_position < (
+         SELECT since_position FROM room_servers WHERE server_name = ?1 ORDER BY since_position DESC LIMIT 1 OFFSET +?2)`,
+      server,
+      maxPastStays,
+    );
+  }
+
+  /** Notes that this server sends an event to the others. */
+  insertOutbound(streamPosition: number, eventNid: number): void {
+    this.sql.run("INSERT INTO outbound_events (stream_position, event_nid) VALUES (?, ?)", streamPosition, eventNid);
+  }
+
+  /** A stay of one event: one that concerns a user of a server that is not in the room. */
+  insertVisit(server: ServerName, position: number): void {
+    this.sql.run(`INSERT OR IGNORE INTO room_servers (${columns}) VALUES (?, ?, ?, 0)`, server, position - 1, position);
+  }
+
+  setJoinedMembers(stay: ServerStay, joinedMembers: number): void {
+    this.sql.run(
+      "UPDATE room_servers SET joined_members = ? WHERE server_name = ? AND since_position = ?",
+      joinedMembers,
+      stay.server,
+      stay.since,
+    );
+  }
+
+  /** The server's last user is out, by the event at `until`. */
+  close(stay: ServerStay, until: number): void {
+    this.#forget();
+    this.sql.run(
+      "UPDATE room_servers SET until_position = ?, joined_members = 0 WHERE server_name = ? AND since_position = ?",
+      until,
+      stay.server,
+      stay.since,
+    );
+  }
+
+  /** Forgets stays of which the server has been given everything. */
+  deleteUntil(server: ServerName, position: number): void {
+    this.sql.run("DELETE FROM room_servers WHERE server_name = ? AND until_position <= ?", server, position);
+  }
+
+  #forget(): void {
+    this.caches.writes += 1;
+    this.caches.isAnyServerIn = null;
+  }
+}
+
+function stayOf(row: StayRow): ServerStay {
+  return {
+    server: row.server_name,
+    since: row.since_position,
+    until: row.until_position,
+    joinedMembers: row.joined_members,
+  };
+}

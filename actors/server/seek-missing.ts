@@ -1,0 +1,247 @@
+/** Asking this server for what one of its events lacks: the events before it or, where there is a gap, the state there. */
+
+import { getMissingPreviousEvents } from "../../shared/federation-api/backfill.ts";
+import { getEvent, getEventAuth, getRoomState, getRoomStateIds } from "../../shared/federation-api/events.ts";
+import { fetchKeyRing } from "../../shared/federation-api/key-ring.ts";
+import type { EventId, RoomId } from "../../shared/ids.ts";
+import { field, isObject, type JsonObject } from "../../shared/json.ts";
+import { numberValue, parseExactly } from "../../shared/matrix/exact-numbers.ts";
+import { inParallel } from "../../shared/parallel.ts";
+import type { PduOutcome, PduText } from "../../shared/rpc/room-peers.ts";
+import type { ServerContext } from "./context.ts";
+
+export type MissingOutcome = Extract<PduOutcome, { kind: "missing" }>;
+
+/** One search for what a room's events lack. */
+export interface Search {
+  readonly server: ServerContext;
+  readonly roomId: RoomId;
+  /** Requests that may still be made: the server that sent the events decides how many it takes. */
+  requestsLeft: number;
+}
+
+/** Requests of one search, at most; and of all in one minute. */
+const maxRequests = 200;
+const maxRequestsPerMinute = 1_000;
+/** Prev events of one event whose state is asked for, at most. */
+const maxGaps = 5;
+/** Events that are asked for one by one, before a whole state is. */
+const maxSingly = 50;
+/** Requests for single events at the same time. */
+const maxAtOnce = 5;
+/** Outliers of one call, at most: by number, and by characters. */
+const maxOutliers = 500;
+const maxOutlierText = 4 * 1024 * 1024;
+/** Ids of one call. */
+const maxIds = 20_000;
+
+/** Begins a search for what events of a room lack. */
+export function newSearch(server: ServerContext, roomId: RoomId): Search {
+  return { server, roomId, requestsLeft: maxRequests };
+}
+
+/** An event that was fetched, read as far as its place among others needs. */
+export interface Fetched {
+  readonly text: PduText;
+  readonly pdu: JsonObject;
+  readonly depth: number;
+}
+
+/**
+ * Fetches what an event lacks, and gives it to the room. The event itself is for the caller to give again.
+ *
+ * The state before an event that was sent to us is never taken from the server that sent it, but only that before events
+ * which it gives as those in between: what was sent would otherwise become an end of the graph with a state of its
+ * server's choosing. And that state is only ever resolved with our own.
+ */
+export async function seekMissing(search: Search, { eventId, prevEvents, authEvents }: MissingOutcome): Promise<void> {
+  if (prevEvents.length > 0) await fetchPrevious(search, eventId);
+  if (authEvents.length > 0) await fetchAuthEvents(search, eventId, authEvents);
+}
+
+/** Fetches the events between what is here and an event, at most 20, the newest ones. */
+async function fetchPrevious(search: Search, eventId: EventId): Promise<void> {
+  const { server, roomId } = search;
+  const ends = await server.actors.room(roomId).getEnds();
+  if (ends === null || !spend(search)) return;
+  const { forwardExtremities: earliestEvents, minDepth } = ends;
+  const wanted = { earliestEvents, latestEvents: [eventId], minDepth };
+  const asked = await getMissingPreviousEvents(server.egress, server.serverName, roomId, wanted);
+  if (!asked.ok) {
+    complain(search, "missing events not fetched", asked.reason);
+    return;
+  }
+  const fetched = inDepthOrder(asked.value);
+  const outcomes = await giveFetched(search, fetched);
+  const lost = new Set<EventId>();
+  for (const [index, event] of fetched.entries()) {
+    const outcome = outcomes[index];
+    if (outcome?.kind === "missing" && !(await fillGap(search, event, lost))) lost.add(outcome.eventId);
+  }
+}
+
+/**
+ * Gets an event into the graph before which there is a gap.
+ * @param lost events that could not be got into it: what follows those has no gap of its own.
+ * @returns whether it is in the graph now, or refused.
+ */
+async function fillGap(search: Search, event: Fetched, lost: ReadonlySet<EventId>): Promise<boolean> {
+  // Events before it have been placed meanwhile.
+  let outcome = await giveOne(search, event);
+  if (outcome?.kind === "missing" && outcome.authEvents.length > 0) {
+    await fetchAuthEvents(search, outcome.eventId, outcome.authEvents);
+    outcome = await giveOne(search, event);
+  }
+  if (outcome?.kind !== "missing") return true;
+  const { authEvents, prevEvents } = outcome;
+  if (authEvents.length > 0 || prevEvents.length > maxGaps || prevEvents.some((id) => lost.has(id))) return false;
+  const states: { prevEventId: EventId; stateIds: EventId[] }[] = [];
+  for (const prevEventId of prevEvents) {
+    const stateIds = await fetchStateAfter(search, prevEventId);
+    if (stateIds === null) return false;
+    states.push({ prevEventId, stateIds });
+  }
+  const { server, roomId } = search;
+  const keys = await fetchKeyRing(server, [event.pdu]);
+  const input = { origin: server.serverName, pdu: event.text, keys, states };
+  const { kind } = await server.actors.room(roomId).receiveAfterGap(input);
+  return kind !== "missing" && kind !== "dropped";
+}
+
+/**
+ * The state after an event that is not here, all of its events given to the room.
+ * @returns null when it could not be had.
+ */
+export async function fetchStateAfter(search: Search, eventId: EventId): Promise<EventId[] | null> {
+  const { server, roomId } = search;
+  if (!spend(search)) return null;
+  const asked = await getRoomStateIds(server.egress, server.serverName, { roomId, eventId });
+  if (!asked.ok) {
+    complain(search, "state not fetched", asked.reason);
+    return null;
+  }
+  const { stateIds, authChainIds } = asked.value;
+  const unknown = await findUnknown(search, [...new Set([...authChainIds, ...stateIds, eventId])]);
+  const wholeState = unknown.length > maxSingly ? await fetchWholeState(search, eventId) : [];
+  await giveOutliers(search, wholeState);
+  const remaining = unknown.length > maxSingly ? await findUnknown(search, unknown) : unknown;
+  await giveOutliers(search, await fetchSingly(search, remaining));
+  // Without the event itself nobody knows what it changed.
+  if ((await findUnknown(search, [eventId])).length > 0) return null;
+  return [...stateIds.filter((id) => id !== eventId), eventId];
+}
+
+async function fetchWholeState(search: Search, eventId: EventId): Promise<PduText[]> {
+  const { server, roomId } = search;
+  if (!spend(search)) return [];
+  const asked = await getRoomState(server.egress, server.serverName, { roomId, eventId });
+  if (asked.ok) return asked.value;
+  complain(search, "state not fetched", asked.reason);
+  return [];
+}
+
+async function fetchSingly(search: Search, eventIds: readonly EventId[]): Promise<PduText[]> {
+  const { server } = search;
+  const texts = await inParallel(eventIds, maxAtOnce, async (eventId) => {
+    if (!spend(search)) return null;
+    const asked = await getEvent(server.egress, server.serverName, eventId);
+    return asked.ok ? asked.value : null;
+  });
+  return texts.filter((text) => text !== null);
+}
+
+/** Fetches the auth chain of an event and, where that is not to be had, the events that authorize it one by one. */
+export async function fetchAuthEvents(search: Search, eventId: EventId, missing: readonly EventId[]): Promise<void> {
+  const { server, roomId } = search;
+  if (!spend(search)) return;
+  const asked = await getEventAuth(server.egress, server.serverName, { roomId, eventId });
+  if (asked.ok) await giveOutliers(search, asked.value);
+  else complain(search, "auth chain not fetched", asked.reason);
+  await giveOutliers(search, await fetchSingly(search, await findUnknown(search, missing)));
+}
+
+async function giveFetched({ server, roomId }: Search, events: readonly Fetched[]): Promise<PduOutcome[]> {
+  if (events.length === 0) return [];
+  const keys = await fetchKeyRing(
+    server,
+    events.map(({ pdu }) => pdu),
+  );
+  const pdus = events.map(({ text }) => text);
+  return await server.actors.room(roomId).receivePdus({ origin: server.serverName, pdus, keys, areFetched: true });
+}
+
+async function giveOne(search: Search, event: Fetched): Promise<PduOutcome | null> {
+  return (await giveFetched(search, [event]))[0] ?? null;
+}
+
+/** Gives the room events outside of the graph, those that authorize others first. */
+async function giveOutliers(search: Search, texts: readonly PduText[]): Promise<void> {
+  let remaining = inDepthOrder(texts);
+  // Depth is only what a server claims: once more for those that came before what authorizes them.
+  for (let round = 0; round < 2 && remaining.length > 0; round += 1) {
+    const missing: Fetched[] = [];
+    for (const batch of batchesOf(remaining)) missing.push(...(await giveOutlierBatch(search, batch)));
+    remaining = missing;
+  }
+}
+
+/** @returns those of which other events are missing. */
+async function giveOutlierBatch({ server, roomId }: Search, batch: readonly Fetched[]): Promise<Fetched[]> {
+  const keys = await fetchKeyRing(
+    server,
+    batch.map(({ pdu }) => pdu),
+  );
+  const pdus = batch.map(({ text }) => text);
+  const outcomes = await server.actors.room(roomId).receiveOutliers({ pdus, keys });
+  return batch.filter((_, index) => outcomes[index]?.kind === "missing");
+}
+
+function batchesOf(events: readonly Fetched[]): Fetched[][] {
+  const batches: Fetched[][] = [];
+  let batch: Fetched[] = [];
+  let length = 0;
+  for (const event of events) {
+    if (batch.length >= maxOutliers || length + event.text.length > maxOutlierText) {
+      batches.push(batch);
+      batch = [];
+      length = 0;
+    }
+    batch.push(event);
+    length += event.text.length;
+  }
+  return batch.length === 0 ? batches : [...batches, batch];
+}
+
+async function findUnknown({ server, roomId }: Search, eventIds: readonly EventId[]): Promise<EventId[]> {
+  const unknown: EventId[] = [];
+  for (let start = 0; start < eventIds.length; start += maxIds) {
+    unknown.push(...(await server.actors.room(roomId).findUnknown(eventIds.slice(start, start + maxIds))));
+  }
+  return unknown;
+}
+
+/** Those that are events, the least deep first. */
+export function inDepthOrder(texts: readonly PduText[]): Fetched[] {
+  const events: Fetched[] = [];
+  for (const text of texts) {
+    const pdu = parseExactly(text);
+    if (isObject(pdu)) events.push({ text, pdu, depth: numberValue(field(pdu, "depth")) ?? 0 });
+  }
+  return events.sort((left, right) => left.depth - right.depth);
+}
+
+/** Whether one more request may be made. */
+export function spend(search: Search): boolean {
+  const { inbox } = search.server.memory;
+  const now = search.server.clock.now();
+  if (now >= inbox.requests.sinceTs + 60_000) inbox.requests = { sinceTs: now, count: 0 };
+  if (search.requestsLeft <= 0 || inbox.requests.count >= maxRequestsPerMinute) return false;
+  search.requestsLeft -= 1;
+  inbox.requests.count += 1;
+  return true;
+}
+
+/** Notes what could not be had of the server. */
+export function complain({ server, roomId }: Search, message: string, reason: string): void {
+  server.log.info(message, { origin: server.serverName, room_id: roomId, reason });
+}

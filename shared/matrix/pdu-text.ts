@@ -1,0 +1,11 @@
+import { type JsonObject, maxSignedJsonDepth } from "../json.ts";
+import { canonicalJson } from "./canonical-json.ts";
+
+/**
+ * A received PDU as text, every number as its sender wrote it; without `unsigned`, for which nobody vouches.
+ * One that is nested too deeply for an event is left for its room to drop.
+ * @param pdu as `parseExactly` gives it
+ */
+export function pduTextOf(pdu: JsonObject): string {
+  return canonicalJson(pdu, ["unsigned"], "lenient", maxSignedJsonDepth);
+}

@@ -1,0 +1,110 @@
+/** What this server's users need of rooms that other servers are in: joining, leaving, knocking, inviting across servers. */
+import type { EventId, ServerName, UserId } from "../ids.ts";
+import type { JsonObject } from "../json.ts";
+import type { KeyRing } from "../matrix/key-ring.ts";
+import type { Reply } from "./reply.ts";
+import type { PduText } from "./room-peers.ts";
+import type { HandshakeMembership } from "./room-resident.ts";
+
+/** What a server offered to be signed. Nothing in it is to be trusted. */
+export interface MemberTemplate {
+  /** Whom it came from. */
+  readonly server: ServerName;
+  readonly roomVersion: string;
+  /** As JSON text. */
+  readonly event: string;
+}
+
+/** A member event of this server's making; or why none could be made of the template: another server may have a better one. */
+export type PreparedMember =
+  | {
+      readonly kind: "prepared";
+      readonly eventId: EventId;
+      readonly pdu: PduText;
+      readonly authoriser: ServerName | null;
+    }
+  | { readonly kind: "unusable"; readonly reason: string };
+
+/** How far a room is that another server has told of. */
+export type JoinProgress =
+  | { readonly kind: "more" }
+  | { readonly kind: "joined"; readonly eventId: EventId }
+  | { readonly kind: "failed"; readonly reason: string };
+
+/** An invite on its way to another server. */
+export interface PreparedInvite {
+  readonly eventId: EventId;
+  readonly roomVersion: string;
+  readonly pdu: PduText;
+  /** The state that describes the room. */
+  readonly inviteRoomState: PduText[];
+}
+
+/** What egress asks of a room on behalf of local users. */
+export interface RoomForJoining {
+  /**
+   * Begins a join by way of other servers. While another one is under way, waits for how that one ends.
+   * @returns null: no other server is needed, or none is any more.
+   */
+  beginJoin(userId: UserId): Promise<Reply<{ joinId: string } | null>>;
+  /**
+   * Makes and signs a member event of fields of our own choosing, at the place in the graph that the template names.
+   * @param join that it is for, and who is asked for it; null: no join
+   * @throws M_UNSUPPORTED_ROOM_VERSION
+   */
+  prepareMember(input: {
+    join: { joinId: string; servers: ServerName[] } | null;
+    membership: HandshakeMembership;
+    userId: UserId;
+    reason: string | null;
+    template: MemberTemplate;
+  }): Promise<Reply<PreparedMember>>;
+  /** Takes a part of the room's state, or of its auth chains: at most 500 PDUs. What is wrong with one is no matter of the others. */
+  takeJoinState(input: {
+    joinId: string;
+    isState: boolean;
+    pdus: readonly PduText[];
+    keys: KeyRing;
+  }): Promise<Reply<null>>;
+  /** Goes on with what was taken; to be repeated while there is more. @param pdu the join, with all signatures that it needs */
+  finishJoin(input: { joinId: string; pdu: PduText; keys: KeyRing }): Promise<Reply<JoinProgress>>;
+  /**
+   * The join has failed, and what it has brought is dropped.
+   * @param mayBeTaken another server may take the user to be in the room: the join is tried anew, later.
+   */
+  dropJoin(input: { joinId: string; mayBeTaken: boolean }): Promise<Reply<null>>;
+
+  /** Records that another server has taken the user's leave or knock in a room that this server is not in. */
+  noteOutside(input: {
+    server: ServerName;
+    roomVersion: string;
+    pdu: PduText;
+    /** `knock_room_state` as it came. */
+    strippedState: readonly JsonObject[];
+  }): Promise<Reply<null>>;
+  /** Takes the user out of a room that this server is not in, whether or not another server has heard of it. */
+  leaveOutside(userId: UserId, reason: string | null): Promise<Reply<null>>;
+
+  /**
+   * An invite for a user of another server, authorized and signed but not stored.
+   * @throws M_FORBIDDEN, M_BAD_STATE, M_LIMIT_EXCEEDED, M_TOO_LARGE
+   */
+  prepareInvite(input: { requester: UserId; target: UserId; content: JsonObject }): Promise<Reply<PreparedInvite>>;
+  /** Stores such an invite, which the other server has signed as well. @throws M_FORBIDDEN */
+  completeInvite(input: { pdu: PduText; keys: KeyRing }): Promise<Reply<{ eventId: EventId }>>;
+}
+
+/** What the actors of other servers, and the endpoints for them, tell a room of its local users. */
+export interface RoomForJoins {
+  /**
+   * An invite for a local user, checked by who calls: format, signature, that it is an invite and for whom.
+   * @param strippedState `invite_room_state`, as stripped events
+   * @returns the invite with this server's signature.
+   */
+  receiveInvite(input: {
+    origin: ServerName;
+    pdu: PduText;
+    roomVersion: string;
+    strippedState: readonly JsonObject[];
+  }): Promise<Reply<PduText>>;
+}

@@ -1,0 +1,88 @@
+/** The suite's source, made fit to run processes: where it is, and the files of ours that stand in for some of its own. */
+import { execFile } from "node:child_process";
+import { copyFile, cp, mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import * as v from "valibot";
+import { suiteModule } from "./packages.ts";
+
+/** What `go test` needs to run the suite. */
+export interface Suite {
+  /** The folder to run `go test` in. */
+  readonly folder: string;
+  readonly overlayFile: string;
+  /** The workspace that joins the suite's module and ours. */
+  readonly workspaceFile: string;
+}
+
+/** The suite cannot be run on this machine; the message says what would help. */
+export class SuiteUnavailable extends Error {}
+
+const ownModule = import.meta.dirname;
+const run = promisify(execFile);
+
+/** Files of the suite, by what stands in for them here; an empty name leaves the file out. */
+const replacements: readonly (readonly [string, string])[] = [
+  ["internal/docker/deployer.go", join(ownModule, "_overlay/deployer.go")],
+  ["internal/docker/builder.go", ""],
+  ["internal/docker/labels.go", ""],
+  ["runtime/hs.go", join(ownModule, "_overlay/hs.go")],
+];
+
+/**
+ * Finds the suite, downloading the pinned version where this machine has none, and writes what runs it into a folder.
+ *
+ * A Go workspace that replaces the module (`GOWORK`) is obeyed.
+ *
+ * @throws SuiteUnavailable where Go is missing or does not get the module.
+ */
+export async function prepareSuite(workFolder: string): Promise<Suite> {
+  const overlayFile = join(workFolder, "overlay.json");
+  const given = await findReplacement();
+  // Go lets nothing stand in for a file of its module cache, so what was downloaded is copied.
+  const folder = given?.folder ?? join(workFolder, "suite");
+  if (given === null) await cp(await downloadModule(workFolder), folder, { recursive: true, mode: 0o755 });
+  const replaced = replacements.map(([name, ours]) => [join(folder, name), ours]);
+  await writeFile(overlayFile, JSON.stringify({ Replace: Object.fromEntries(replaced) }));
+  if (given !== null) return { folder: ownModule, overlayFile, workspaceFile: given.workspaceFile };
+  const workspaceFile = join(workFolder, "go.work");
+  await writeFile(workspaceFile, `go 1.25.0\n\nuse ${ownModule}\n\nreplace ${suiteModule} => ${folder}\n`);
+  return { folder: ownModule, overlayFile, workspaceFile };
+}
+
+/** Finds the folder that a workspace of the caller's has in the place of the published module. */
+async function findReplacement(): Promise<{ readonly folder: string; readonly workspaceFile: string } | null> {
+  const workspaceFile = (await go(["env", "GOWORK"], ownModule)).trim();
+  if (workspaceFile === "" || workspaceFile === "off") return null;
+  const replace = "{{with .Replace}}{{.Dir}}{{end}}";
+  const folder = (await go(["list", "-m", "-f", replace, suiteModule], ownModule)).trim();
+  return folder === "" ? null : { folder, workspaceFile };
+}
+
+/** @returns the folder of the version that go.mod pins, in Go's module cache. */
+async function downloadModule(workFolder: string): Promise<string> {
+  // On a copy, because a download notes the module's checksum beside go.mod.
+  const copy = join(workFolder, "download");
+  await mkdir(copy);
+  await copyFile(join(ownModule, "go.mod"), join(copy, "go.mod"));
+  const answer = await go(["mod", "download", "-json", suiteModule], copy);
+  const parsed = v.safeParse(v.object({ Dir: v.string() }), JSON.parse(answer));
+  if (!parsed.success) throw new SuiteUnavailable(`The Go module ${suiteModule} cannot be had: ${answer}`);
+  return parsed.output.Dir;
+}
+
+/** @returns what it printed. A refusal that it printed as JSON is an answer, too. */
+async function go(args: readonly string[], cwd: string): Promise<string> {
+  try {
+    return (await run("go", args, { cwd })).stdout;
+  } catch (thrown) {
+    const failure = v.safeParse(v.object({ code: v.unknown(), stdout: v.string(), stderr: v.string() }), thrown);
+    if (!failure.success || failure.output.code === "ENOENT") {
+      throw new SuiteUnavailable(
+        "Complement needs Go 1.25 or newer in the path: see https://go.dev/dl, or your system's packages (golang-go).",
+      );
+    }
+    if (failure.output.stdout.startsWith("{")) return failure.output.stdout;
+    throw new SuiteUnavailable(`go ${args.join(" ")}: ${failure.output.stderr}`);
+  }
+}

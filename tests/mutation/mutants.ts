@@ -1,0 +1,19 @@
+import { egressMutants } from "./egress.ts";
+import { eventAuthMutants } from "./event-auth.ts";
+import { eventMutants } from "./events.ts";
+import { federationMembershipMutants } from "./federation-membership.ts";
+import { federationReadMutants } from "./federation-reads.ts";
+import type { Mutant } from "./mutant.ts";
+import { receiveMutants } from "./receive.ts";
+import { roomMutants } from "./rooms.ts";
+
+/** All mutants, grouped by the file that they change. */
+export const mutants: readonly Mutant[] = [
+  ...receiveMutants,
+  ...eventMutants,
+  ...eventAuthMutants,
+  ...roomMutants,
+  ...egressMutants,
+  ...federationMembershipMutants,
+  ...federationReadMutants,
+];

@@ -1,0 +1,23 @@
+/** What people of several servers were promised. */
+import type { EventId, RoomId } from "../../shared/ids.ts";
+
+export interface AcknowledgedEvent {
+  readonly roomId: RoomId;
+  readonly eventId: EventId;
+  /** Who acknowledged it. */
+  readonly server: string;
+  readonly what: string;
+  /** Virtual time of the acknowledgement. */
+  readonly at: number;
+}
+
+export class FederationLedger {
+  readonly rooms: RoomId[] = [];
+  readonly events: AcknowledgedEvent[] = [];
+  readonly counts = new Map<string, { asked: number; granted: number }>();
+
+  count(operation: string, isGranted: boolean): void {
+    const count = this.counts.get(operation) ?? { asked: 0, granted: 0 };
+    this.counts.set(operation, { asked: count.asked + 1, granted: count.granted + (isGranted ? 1 : 0) });
+  }
+}

@@ -1,0 +1,134 @@
+/**
+ * Joining a room by way of the servers that are in it.
+ * @see https://spec.matrix.org/v1.19/server-server-api/#joining-rooms
+ */
+import { errors } from "../../../shared/errors.ts";
+import { parseAnswer, sendMemberRequest } from "../../../shared/federation-api/handshakes.ts";
+import { fetchKeyRing } from "../../../shared/federation-api/key-ring.ts";
+import type { EventId, ServerName } from "../../../shared/ids.ts";
+import { isObject, type JsonObject, objectField, withFields } from "../../../shared/json.ts";
+import { describeError } from "../../../shared/log.ts";
+import type { RemoteMembership } from "../../../shared/rpc/egress-membership.ts";
+import { readText } from "../bounded-body.ts";
+import type { EgressContext } from "../context.ts";
+import { openPeer } from "../request.ts";
+import { inTurn, isUnknownEndpoint, NextServer, refusalOf } from "./candidates.ts";
+import { prepareBy, type ReadyMember, type Wish } from "./handshake.ts";
+import { sourcesOf, tellRoom } from "./join-state.ts";
+
+/** How often it is looked anew whether another server is needed at all. */
+const maxRounds = 3;
+/** "denote that the joining server should try a different server", and what only that server does not know. */
+const failover: ReadonlySet<string> = new Set(["M_NOT_FOUND", "M_UNABLE_TO_AUTHORISE_JOIN", "M_UNABLE_TO_GRANT_JOIN"]);
+
+/** A join that holds the room's lease. */
+interface Join extends RemoteMembership {
+  readonly joinId: string;
+  /** Whether some server may have taken the join, though nothing came of it here. */
+  mayBeTaken: boolean;
+}
+
+/**
+ * Joins by way of one of the servers, in turn; or here, when another user's join has brought the room meanwhile.
+ *
+ * @throws MatrixError what a server says of the room or the user; M_UNSUPPORTED_ROOM_VERSION; M_NOT_FOUND when no server is
+ *   known; M_UNKNOWN (502) when none could help
+ */
+export async function joinRoom(egress: EgressContext, input: RemoteMembership): Promise<{ eventId: EventId }> {
+  const { roomId, userId, reason } = input;
+  const room = egress.actors.room(roomId);
+  for (let round = 0; round < maxRounds; round += 1) {
+    const begun = await room.beginJoin(userId);
+    if (begun !== null) return await joinElsewhere(egress, { ...input, joinId: begun.joinId, mayBeTaken: false });
+    const join = { action: "join", requester: userId, target: userId, reason, thirdPartySigned: null } as const;
+    const here = await room.changeMembership(join);
+    if (here.eventId !== null) return here;
+  }
+  throw errors.badGateway("The room could not be joined");
+}
+
+/** The same behind the reply: whoever asked will not hear of it again. */
+export function resumeJoin(egress: EgressContext, input: RemoteMembership): null {
+  egress.background(async () => {
+    try {
+      await joinRoom(egress, input);
+    } catch (thrown) {
+      egress.log.warn("join not resumed", { room_id: input.roomId, error: describeError(thrown) });
+    }
+  });
+  return null;
+}
+
+async function joinElsewhere(egress: EgressContext, join: Join): Promise<{ eventId: EventId }> {
+  try {
+    const what = { action: "join the room", servers: join.servers };
+    return await inTurn(egress, what, (server) => joinBy(egress, join, server));
+  } catch (thrown) {
+    const { joinId, mayBeTaken } = join;
+    await egress.actors.room(join.roomId).dropJoin({ joinId, mayBeTaken });
+    throw thrown;
+  }
+}
+
+async function joinBy(egress: EgressContext, join: Join, server: ServerName): Promise<{ eventId: EventId }> {
+  const { joinId, roomId, userId, reason, servers } = join;
+  const wish: Wish = { membership: "join", roomId, userId, reason };
+  const by = { server, join: { joinId, servers: [...servers] }, failover };
+  const member = await prepareBy(egress, wish, by);
+  join.mayBeTaken = true;
+  const signed = await sendJoin(egress, join, { server, member });
+  const keys = await fetchKeyRing(sourcesOf(egress), [signed]);
+  const room = egress.actors.room(roomId);
+  for (;;) {
+    const progress = await room.finishJoin({ joinId, pdu: JSON.stringify(signed), keys });
+    if (progress.kind === "joined") return { eventId: progress.eventId };
+    if (progress.kind === "failed") throw new NextServer(progress.reason);
+  }
+}
+
+/** Sends the join, and hands the room what comes back. @returns the join with all signatures that it needs */
+async function sendJoin(
+  egress: EgressContext,
+  join: Join,
+  { server, member }: { server: ServerName; member: ReadyMember },
+): Promise<JsonObject> {
+  const { roomId, joinId } = join;
+  const sent = { membership: "join", roomId, eventId: member.eventId, pdu: member.pdu } as const;
+  for (const version of ["v2", "v1"] as const) {
+    const answer = await openPeer(egress, sendMemberRequest(server, { ...sent, version }));
+    if (answer.kind === "unreachable") throw new NextServer(answer.reason);
+    if (answer.status === 200) {
+      const facts = await tellRoom(egress, answer, { roomId, joinId, server });
+      return withGrant(member, facts.event, server);
+    }
+    const text = await refusalText(answer.body);
+    if (version === "v2" && isUnknownEndpoint(answer.status, text)) continue;
+    if (answer.status < 500) join.mayBeTaken = false;
+    throw refusalOf(answer.status, text, failover);
+  }
+  throw new NextServer("it does not know how to be joined by way of");
+}
+
+/** A refusal is short; one that is not says nothing. */
+async function refusalText(body: ReadableStream<Uint8Array>): Promise<string> {
+  try {
+    return await readText(body);
+  } catch {
+    return "";
+  }
+}
+
+/**
+ * Our own event, with the other server's signature where it lets the user in: nothing else is taken from what it returned.
+ * @throws NextServer when it has not signed
+ */
+function withGrant(member: ReadyMember, returned: string | null, server: ServerName): JsonObject {
+  const own = parseAnswer(member.pdu);
+  if (own === undefined || !isObject(own)) throw new Error("an event of our own making is not JSON");
+  if (member.authoriser === null) return own;
+  const theirs = returned === null ? undefined : parseAnswer(returned);
+  const signatures = theirs !== undefined && isObject(theirs) ? objectField(theirs, "signatures") : null;
+  const granted = signatures === null ? null : objectField(signatures, server);
+  if (granted === null) throw new NextServer("it did not sign the join that it is to allow");
+  return withFields(own, { signatures: withFields(objectField(own, "signatures") ?? {}, { [server]: granted }) });
+}

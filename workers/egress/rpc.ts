@@ -1,0 +1,27 @@
+import type { EgressRpc } from "../../shared/rpc/egress.ts";
+import { reply } from "../../shared/rpc/reply.ts";
+import type { EgressContext } from "./context.ts";
+import { deliver } from "./deliver.ts";
+import { inviteUser } from "./procedures/invite.ts";
+import { joinRoom, resumeJoin } from "./procedures/join.ts";
+import { knockRoom } from "./procedures/knock.ts";
+import { leaveRoom, startLeave } from "./procedures/leave.ts";
+import { requestPeer } from "./request.ts";
+
+/** The methods of the egress over one context. */
+export function egressRpc(egress: EgressContext): EgressRpc {
+  return {
+    request: (input) => reply(() => requestPeer(egress, input)),
+    deliver: (input) =>
+      reply(() => {
+        egress.background(() => deliver(egress, input));
+        return null;
+      }),
+    joinRoom: (input) => reply(() => joinRoom(egress, input)),
+    resumeJoin: (input) => reply(() => resumeJoin(egress, input)),
+    leaveRoom: (input) => reply(() => leaveRoom(egress, input)),
+    startLeave: (input) => reply(() => startLeave(egress, input)),
+    knockRoom: (input) => reply(() => knockRoom(egress, input)),
+    inviteUser: (input) => reply(() => inviteUser(egress, input)),
+  };
+}
