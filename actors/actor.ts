@@ -81,6 +81,7 @@ function contextOf(
     directory: d1Directory(env.DB),
     alarm,
     committed: () => state.storage.sync(),
+    giveWay: () => scheduler.wait(0),
     background: (task) => {
       state.waitUntil(
         task().catch((thrown: unknown) => {

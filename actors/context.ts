@@ -28,6 +28,11 @@ export interface ActorContext {
    * stored together in the next. Where it is absent, a commit is durable at once.
    */
   committed?(): Promise<void>;
+  /**
+   * Lets requests in that have come meanwhile. Actors that share a process with all others, and with their databases, never
+   * wait for anything outside of it: long work has to stop for others by itself. Where it is absent, nobody waits.
+   */
+  giveWay?(): Promise<void>;
 }
 
 /** The one alarm of an actor. */

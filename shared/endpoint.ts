@@ -167,6 +167,8 @@ export interface Endpoint {
   readonly auth: AuthScheme;
   /** Whether a body is read. */
   readonly takesBody: boolean;
+  /** What query and body must be; null: not looked at. Tests make requests of them. */
+  readonly schemas: { readonly query: Schema | null; readonly body: Schema | null };
   readonly invoke: (call: Call) => Promise<Answer>;
 }
 
@@ -200,6 +202,7 @@ export function endpoint<
     aliases,
     auth: scheme,
     takesBody: definition.body !== undefined,
+    schemas: { query: definition.query ?? null, body: definition.body ?? null },
     invoke: async (call) => {
       let reading: Promise<JsonValue> | null = null;
       const readBody = () => {

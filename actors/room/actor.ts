@@ -178,6 +178,18 @@ export class RoomActor extends Actor implements RoomRpc {
   finishJoin(input: Input<"finishJoin">) {
     return this.#rpc.finishJoin(input);
   }
+  advanceCompletion(input: Input<"advanceCompletion">) {
+    return this.#rpc.advanceCompletion(input);
+  }
+  takeWholeState(input: Input<"takeWholeState">) {
+    return this.#rpc.takeWholeState(input);
+  }
+  finishWholeState(input: Input<"finishWholeState">) {
+    return this.#rpc.finishWholeState(input);
+  }
+  postponeCompletion(input: Input<"postponeCompletion">) {
+    return this.#rpc.postponeCompletion(input);
+  }
   dropJoin(input: Input<"dropJoin">) {
     return this.#rpc.dropJoin(input);
   }

@@ -41,10 +41,10 @@ export function lowestAbove(store: RoomRead, after: number | null): number {
   return store.events.forward(after, Number.MAX_SAFE_INTEGER, 1)[0]?.streamPosition ?? after;
 }
 
-/** The newest gap in a stretch of the stream: the position behind which it is; `after` null: at the beginning. */
+/** The newest gap in a stretch of the stream, also where it begins with one; `after` null: before everything. */
 export function newestGap(store: RoomRead, { after, through }: Stretch): { after: number | null } | null {
   const position = store.extremities.gapBelow(through);
-  if (position !== null && position > after) return { after: position };
+  if (position !== null && position >= after) return { after: position };
   return after === oldest && store.extremities.missingBehind(null, 1).length > 0 ? { after: null } : null;
 }
 

@@ -8,14 +8,17 @@ import { roomVersionOf } from "../../shared/matrix/content/create.ts";
 import type { MatrixEvent } from "../../shared/matrix/event.ts";
 import { createEventIdOf } from "../../shared/matrix/event-id.ts";
 import type { KeyRing } from "../../shared/matrix/key-ring.ts";
+import type { RoomVersionRules } from "../../shared/matrix/room-version.ts";
 import type { VerifyKeys } from "../../shared/matrix/signing.ts";
 import type { JoinProgress, RoomForJoining } from "../../shared/rpc/room-joining.ts";
+import type { PduText } from "../../shared/rpc/room-peers.ts";
 import type { SigningKey } from "../../shared/rpc/server.ts";
 import { commit } from "./commit.ts";
 import type { RoomContext } from "./context.ts";
 import { applyCurrentState } from "./current-state.ts";
 import { endLease, forgetTold, renewJoin } from "./join-lease.ts";
 import { noteRoom, noteRoomLater } from "./noting.ts";
+import { beginPartial } from "./partial-state.ts";
 import { admitPdu } from "./receive.ts";
 import { parsePdu } from "./remote-membership.ts";
 import { isHere } from "./residency.ts";
@@ -45,15 +48,15 @@ export async function takeJoinState(
     const join = renewJoin(room, joinId);
     beginRoom(room, tx, join);
     const rules = tx.room.rules();
-    const taken = new Taken(room, tx, key);
-    for (const pdu of pdus) {
-      const event = parsePdu(pdu, rules);
-      if (event === null) taken.countBad();
-      else taken.take(event, { eventId: event.eventId, isState, keys: ringFor(event, keys), pdu });
-    }
-    taken.store(join.stateRoot);
+    const taken = new Taken(room, tx, { key, waiting: new RemoteJoinStore(room.sql) });
+    taken.takeAll(pdus, { isState, keys, rules });
+    setStateRoot(room, taken.stateOn(join.stateRoot));
   });
   return null;
+}
+
+function setStateRoot(room: RoomContext, root: StateRoot): void {
+  new RemoteJoinStore(room.sql).setStateRoot(root);
 }
 
 /** The room's row, of the version that it was told to have; nothing is part of the room yet. */
@@ -68,12 +71,12 @@ function beginRoom(room: RoomContext, tx: RoomTransaction, { roomVersion }: Join
 /** Of the keys of a batch, those of the servers that may have signed this event. */
 function ringFor(event: MatrixEvent, keys: KeyRing): KeyRing {
   const signatures = event.pdu.signatures;
-  const signers = typeof signatures === "object" && signatures !== null ? Object.keys(signatures) : [];
-  return Object.fromEntries(Object.entries(keys).filter(([server]) => signers.includes(server)));
+  const signers = new Set(typeof signatures === "object" && signatures !== null ? Object.keys(signatures) : []);
+  return Object.fromEntries(Object.entries(keys).filter(([server]) => signers.has(server)));
 }
 
-/** What one call takes. */
-class Taken {
+/** What one call takes of a state and its auth chains. */
+export class Taken {
   readonly #room: RoomContext;
   readonly #tx: RoomTransaction;
   readonly #waiting: RemoteJoinStore;
@@ -82,11 +85,33 @@ class Taken {
   readonly #state = new Map<number, number>();
   #bad = 0;
 
-  constructor(room: RoomContext, tx: RoomTransaction, key: SigningKey) {
+  /** @param with `waiting`: where events wait for those that authorize them */
+  constructor(room: RoomContext, tx: RoomTransaction, { key, waiting }: { key: SigningKey; waiting: RemoteJoinStore }) {
     this.#room = room;
     this.#tx = tx;
-    this.#waiting = new RemoteJoinStore(room.sql);
+    this.#waiting = waiting;
     this.#own = ownVerifyKeys(key);
+  }
+
+  takeAll(pdus: readonly PduText[], input: { isState: boolean; keys: KeyRing; rules: RoomVersionRules }): void {
+    for (const pdu of pdus) {
+      const event = parsePdu(pdu, input.rules);
+      if (event === null) this.countBad();
+      else this.take(event, { eventId: event.eventId, isState: input.isState, keys: ringFor(event, input.keys), pdu });
+    }
+  }
+
+  /** Takes the next of those that have waited, a part of them. @returns false when there were none */
+  takeReleased(): boolean {
+    const released = this.#waiting.released(batchSize);
+    if (released.length === 0) return false;
+    const rules = this.#tx.room.rules();
+    for (const input of released) {
+      const event = parsePdu(input.pdu, rules);
+      const waits = event !== null && this.take(event, input);
+      if (!waits) this.#waiting.deleteWaiting(input.eventId);
+    }
+    return true;
   }
 
   /** Takes an event, or lets it wait for the first that it lacks. @returns whether it waits */
@@ -111,10 +136,14 @@ class Taken {
     this.#bad += 1;
   }
 
-  /** Adds what was taken to the state before the join. */
-  store(root: StateRoot): void {
-    if (this.#state.size > 0) this.#waiting.setStateRoot(setEntries(this.#tx.stateNodes, root, this.#state));
-    if (this.#bad > 0) this.#room.log.warn("bad events in a join", { room_id: this.#room.roomId, count: this.#bad });
+  /**
+   * A state with what was taken.
+   * @param mayAdd which keys may be added to it; unless it is given, all
+   */
+  stateOn(root: StateRoot, mayAdd: (stateKeyNid: number) => boolean = () => true): StateRoot {
+    if (this.#bad > 0) this.#room.log.warn("bad events in a state", { room_id: this.#room.roomId, count: this.#bad });
+    const added = [...this.#state].filter(([stateKeyNid]) => mayAdd(stateKeyNid));
+    return setEntries(this.#tx.stateNodes, root, new Map(added));
   }
 
   #neededBy(event: MatrixEvent): MatrixEvent["authEvents"] {
@@ -133,10 +162,10 @@ class Taken {
 /** All of the state is here: goes on with it, a part at each call. */
 export async function finishJoin(
   room: RoomContext,
-  { joinId, pdu, keys }: Parameters<RoomForJoining["finishJoin"]>[0],
+  { joinId, pdu, keys, omitted }: Parameters<RoomForJoining["finishJoin"]>[0],
 ): Promise<JoinProgress> {
   await commit(room, () => {
-    if (renewJoin(room, joinId).step !== "place") new RemoteJoinStore(room.sql).setComplete({ pdu, keys });
+    if (renewJoin(room, joinId).step !== "place") new RemoteJoinStore(room.sql).setComplete({ pdu, keys, omitted });
   });
   return placeJoin(room, joinId);
 }
@@ -163,17 +192,9 @@ export async function placeJoin(room: RoomContext, joinId: string): Promise<Join
 
 /** @returns false when there was nothing to take */
 function takeReleased(room: RoomContext, tx: RoomTransaction, key: SigningKey, join: JoinUnderWay): boolean {
-  const waiting = new RemoteJoinStore(room.sql);
-  const released = waiting.released(batchSize);
-  if (released.length === 0) return false;
-  const taken = new Taken(room, tx, key);
-  const rules = tx.room.rules();
-  for (const input of released) {
-    const event = parsePdu(input.pdu, rules);
-    const waits = event !== null && taken.take(event, input);
-    if (!waits) waiting.deleteWaiting(input.eventId);
-  }
-  taken.store(join.stateRoot);
+  const taken = new Taken(room, tx, { key, waiting: new RemoteJoinStore(room.sql) });
+  if (!taken.takeReleased()) return false;
+  setStateRoot(room, taken.stateOn(join.stateRoot));
   return true;
 }
 
@@ -186,7 +207,16 @@ function conclude(room: RoomContext, tx: RoomTransaction, key: SigningKey, join:
   const left = waiting.countWaiting();
   if (left > 0) room.log.warn("events in a join without their auth events", { room_id: room.roomId, count: left });
   assertOwnState(tx, join);
-  if (!isHere(room, tx)) replaceState(room, tx, join.stateRoot);
+  const isAnew = !isHere(room, tx);
+  const omitted = waiting.omitted();
+  if (isAnew) {
+    tx.partialState.end();
+    replaceState(room, tx, join.stateRoot);
+  }
+  if (omitted !== null) {
+    const { server, serversInRoom } = omitted;
+    beginPartial(room, tx, { root: join.stateRoot, server, servers: serversInRoom, isAnew });
+  }
   const receipt = {
     keysFor: keyLookup(room, ownVerifyKeys(key), waiting.keys()),
     isOutlier: false,
@@ -196,6 +226,7 @@ function conclude(room: RoomContext, tx: RoomTransaction, key: SigningKey, join:
   if (outcome.kind !== "accepted" && outcome.kind !== "duplicate") {
     throw new ToldWrong(`the join is ${outcome.kind}${"reason" in outcome ? `: ${outcome.reason}` : ""}`);
   }
+  if (omitted !== null) tx.partialState.markPartial(outcome.eventId);
   waiting.deleteAllWaiting();
   waiting.delete();
   new OutsideStore(room.sql).delete(join.userId);

@@ -31,8 +31,9 @@ import {
   waitForEnd,
 } from "./join-lease.ts";
 import { fetchMemberProfile } from "./member-profile.ts";
+import { isPartial } from "./partial-state.ts";
 import { outsideServers } from "./remote-membership.ts";
-import { isHere } from "./residency.ts";
+import { isHere, isResident } from "./residency.ts";
 import { askAllowingRooms, authoriserFor, mustMeetCondition } from "./restricted-join.ts";
 import { fetchSigningKey } from "./signing.ts";
 import { type JoinUnderWay, RemoteJoinStore } from "./store/remote-join.ts";
@@ -51,7 +52,8 @@ const maxKnownServers = 10;
  * nobody who may let the user in.
  */
 export async function needsOthers(room: RoomContext, userId: UserId): Promise<boolean> {
-  if (!isHere(room, room.store)) return true;
+  // Who is banned may be among those who are not known.
+  if (!isHere(room, room.store) || isPartial(room.store)) return true;
   if (!room.store.servers.isAnyIn() || !mustMeetCondition(room.store, userId)) return false;
   const answers = await askAllowingRooms(room, userId);
   const allowingRooms = new Set(answers.filter(({ isJoined }) => isJoined === true).map(({ roomId }) => roomId));
@@ -60,18 +62,28 @@ export async function needsOthers(room: RoomContext, userId: UserId): Promise<bo
   return authoriserFor(room, room.store, { target: userId, allowingRooms }) === null;
 }
 
-/** Servers of which the room itself knows that they are, or were, in it: first who brought the user's invite. */
-export function knownServers(room: RoomContext, userId: UserId): ServerName[] {
+/** Servers of which the room itself knows that they are in it, first who brought the user's invite; or that they were. */
+export function knownServers(
+  room: RoomContext,
+  userId: UserId,
+): { servers: readonly ServerName[]; formerServers: readonly ServerName[] } {
+  const servers = outsideServers(room, userId);
   const inRoom = room.store.room.find() === null ? [] : room.store.servers.inRoom("", maxKnownServers);
-  return [...new Set([...outsideServers(room, userId), ...inRoom])];
+  return isResident(room, room.store)
+    ? { servers: [...new Set([...servers, ...inRoom])], formerServers: [] }
+    : { servers, formerServers: inRoom };
 }
 
 /** Begins a join, or waits until the one under way has ended and looks again. Null: no other server is needed. */
-export async function beginJoin(room: RoomContext, userId: UserId): Promise<{ joinId: string } | null> {
+export async function beginJoin(
+  room: RoomContext,
+  userId: UserId,
+): Promise<{ joinId: string; mayOmitMembers: boolean } | null> {
   for (;;) {
     if (!(await needsOthers(room, userId))) return null;
     const joinId = takeLease(room);
-    if (joinId !== null) return { joinId };
+    // A room that is known as a whole stays so.
+    if (joinId !== null) return { joinId, mayOmitMembers: !isHere(room, room.store) || isPartial(room.store) };
     await waitForEnd(room);
   }
 }

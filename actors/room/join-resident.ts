@@ -20,9 +20,10 @@ import type { SigningKey } from "../../shared/rpc/server.ts";
 import { draftAllowed, stateEvent } from "./admit.ts";
 import { commit } from "./commit.ts";
 import type { RoomContext } from "./context.ts";
+import { assertWhole } from "./partial-state.ts";
 import { admitPdu, type KeyLookup } from "./receive.ts";
 import { isResident } from "./residency.ts";
-import { askAllowingRooms, authoriserFor, mustMeetCondition } from "./restricted-join.ts";
+import { askAllowingRooms, authoriserFor, hasConditions, mustMeetCondition } from "./restricted-join.ts";
 import { isShutOut } from "./server-acl.ts";
 import { fetchSigningKey } from "./signing.ts";
 import type { RoomRead } from "./store/index.ts";
@@ -44,6 +45,8 @@ export async function makeMembership(
   { membership, origin, userId, versions }: MakeInput,
 ): Promise<{ roomVersion: string; event: JsonObject }> {
   assertResident(room, origin);
+  // Leaving asks nothing of others; and who is invited from here may have nobody else to ask.
+  if (membership !== "leave") assertWhole(room.store);
   if (serverNameOf(userId) !== origin) throw errors.forbidden(`${userId} is not a user of ${origin}`);
   const { roomVersion } = room.store.room.get();
   if (versions !== null && !versions.includes(roomVersion)) {
@@ -77,6 +80,7 @@ function grantOf(
     if (allowing.some(({ isJoined }) => isJoined === false)) {
       throw errors.forbidden("You are in none of the rooms whose members may join");
     }
+    if (!hasConditions(store)) throw errors.forbidden("The room lets in nobody who is not invited");
     throw errors.unableToAuthoriseJoin("This server is in none of the rooms whose members may join");
   }
   const authoriser = authoriserFor(room, store, { target: userId, allowingRooms: joined });
@@ -93,6 +97,7 @@ function grantOf(
  */
 export async function acceptMembership(room: RoomContext, input: AcceptInput): Promise<HandshakeEvent> {
   assertResident(room, input.origin);
+  if (input.membership !== "leave") assertWhole(room.store);
   const rules = room.store.room.rules();
   const received = assertHandshakeEvent(room, rules, input);
   const key = await fetchSigningKey(room);

@@ -9,6 +9,7 @@ import type { PduText } from "../../shared/rpc/room-peers.ts";
 import type { JoinState } from "../../shared/rpc/room-resident.ts";
 import { authChainOf } from "./auth-chains.ts";
 import type { RoomContext } from "./context.ts";
+import { assertWhole } from "./partial-state.ts";
 import { stateLookupAt } from "./state.ts";
 import { entriesOf, type StateRoot } from "./state-tree.ts";
 import type { EventRecord } from "./store/events.ts";
@@ -17,6 +18,8 @@ import { prunedEvent } from "./visibility.ts";
 
 /** Events of one call for their PDUs, at most. */
 export const maxPdusOfCall = 500;
+/** Members of a room, now or once, who are always told. */
+const maxToldMembers = 20;
 /** Events read at a time: a large state is never in memory as a whole. */
 const batchSize = 500;
 /** Entries of the index of auth chains that one answer may read: for each event of the state, and beyond those. */
@@ -36,9 +39,13 @@ export function getJoinState(
   room: RoomContext,
   { eventId, omitMembers }: { eventId: EventId; omitMembers: boolean },
 ): JoinState {
+  assertWhole(room.store);
   const join = room.store.events.byId(eventId);
   if (join === null || join.stateRootAfter === null) throw errors.notFound("The event is not known here");
-  const described = omitMembers ? membersThatDescribe(room, join.sender) : null;
+  const isLarge = room.store.stateKeys.hasMoreOfType("m.room.member", maxToldMembers);
+  // A few members are told sooner than fetched.
+  const omits = omitMembers && isLarge;
+  const described = omits ? membersThatDescribe(room, join.sender) : null;
   const state: StateEntry[] = [];
   for (const record of stateEventsOf(room, join.stateRootBefore)) {
     const isKept = described === null || record.type !== "m.room.member" || described.has(record.stateKey ?? "");
@@ -52,7 +59,7 @@ export function getJoinState(
   return {
     stateIds: state.map((entry) => entry.eventId),
     authChainIds: others.map((eventNid) => room.store.events.byNid(eventNid).eventId),
-    membersOmitted: omitMembers,
+    membersOmitted: omits,
     serversInRoom: serversBefore(room, join),
   };
 }

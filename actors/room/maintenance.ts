@@ -1,10 +1,12 @@
 /** What the room does by itself, later: the alarm's work, and what sets the alarm. */
 import { describeError } from "../../shared/log.ts";
+import { continueCompletion } from "./complete-state.ts";
 import type { RoomContext } from "./context.ts";
 import { projectDirectory } from "./directory.ts";
 import { expireTyping } from "./ephemeral.ts";
 import { continueJoin } from "./join-remote.ts";
 import { noteRoom } from "./noting.ts";
+import { endWaits } from "./partial-state.ts";
 import { tellOutside } from "./remote-membership.ts";
 import { continueUpgrade } from "./upgrade.ts";
 import { repeatWakes } from "./wakes.ts";
@@ -25,6 +27,8 @@ const ofRoom: readonly Work[] = [
   projectDirectory,
   noteRoom,
   continueUpgrade,
+  continueCompletion,
+  endWaits,
 ];
 
 /** Everything that is due. Each piece of work fails alone. @throws Error when one did: the alarm is set again. */

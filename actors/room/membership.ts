@@ -64,7 +64,7 @@ export async function changeMembership(room: RoomContext, input: ChangeMembershi
     const outside = findOutside(room, requester);
     if (outside !== null && outside.membership === "leave") return { eventId: outside.eventId };
   }
-  if (await isElsewhere(room, input)) return { eventId: null, servers: knownServers(room, requester) };
+  if (await isElsewhere(room, input)) return { eventId: null, ...knownServers(room, requester) };
   const content: JsonObject = input.reason === null ? {} : { reason: input.reason };
   return changeMember(room, { action, requester, target, content, deviceId: null });
 }

@@ -221,6 +221,7 @@ function store(
   else tx.events.place(record);
   if (at.status === "outlier" || (at.status === "rejected" && at.after === null)) return;
   tx.edges.insert(at.eventNid, event.prevEvents);
+  if (tx.partialState.isOn()) tx.partialState.note(at.eventNid);
   if (known !== undefined) tx.extremities.removeMissing(event.eventId);
 }
 

@@ -22,10 +22,11 @@ import type { PduOutcome } from "../../shared/rpc/room-peers.ts";
 import { commit } from "./commit.ts";
 import type { RoomContext } from "./context.ts";
 import { leaveGap, type PlaceInPast } from "./gaps.ts";
+import { isPartial, lookupFor } from "./partial-state.ts";
 import { persistEvent, persistPast, persistUnseen } from "./persist.ts";
 import { resolveRoots } from "./resolve.ts";
 import { isShutOut } from "./server-acl.ts";
-import { findCurrentState, stateLookupAt } from "./state.ts";
+import { findCurrentState } from "./state.ts";
 import type { StateRoot } from "./state-tree.ts";
 import type { EventRecord } from "./store/events.ts";
 import type { RoomTransaction } from "./store/index.ts";
@@ -225,7 +226,19 @@ function placePdu(room: RoomContext, tx: RoomTransaction, candidate: Candidate, 
     return { kind: "outlier", eventId };
   }
   if (past === undefined && prev.missing.length > 0) tx.extremities.addMissing(prev.missing, leaveGap(tx));
-  return placeInGraph(room, tx, { ...placed, isOurs: receipt.isOurs ?? false, past: past ?? null });
+  const outcome = placeInGraph(room, tx, { ...placed, isOurs: receipt.isOurs ?? false, past: past ?? null });
+  if (isPartial(tx)) notePartial(tx, eventId, { told, isPast: past !== undefined });
+  return outcome;
+}
+
+/** What an event stands on must be known when it is looked at anew. */
+function notePartial(
+  tx: RoomTransaction,
+  eventId: EventId,
+  { told, isPast }: { told: readonly StateRoot[]; isPast: boolean },
+): void {
+  if (told.length > 0) tx.partialState.setTold(eventId, told);
+  if (isPast) tx.partialState.markPast(eventId);
 }
 
 const alreadyRejected = { rule: "", reason: "the event was rejected when it was first seen" };
@@ -265,7 +278,7 @@ function placeInGraph(
   const { eventId } = event;
   const rules = tx.room.rules();
   // 5. "Passes authorisation rules based on the state before the event, otherwise it is rejected."
-  const byState = authorize(event, rules, stateLookupAt(tx, before));
+  const byState = authorize(event, rules, lookupFor(tx, event, before));
   if (!byState.allowed) return reject(room, tx, placed, byState);
   if (placed.past !== null) {
     persistPast(tx, placed, placed.past);
@@ -273,7 +286,7 @@ function placeInGraph(
   }
   // 6. "Passes authorisation rules based on the current state of the room, otherwise it is soft failed."
   const current = tx.room.get().stateRoot;
-  const byCurrent: AuthDecision = current === before ? byState : authorize(event, rules, stateLookupAt(tx, current));
+  const byCurrent: AuthDecision = current === before ? byState : authorize(event, rules, lookupFor(tx, event, current));
   if (!byCurrent.allowed) persistUnseen(tx, { event, before, known, status: "soft_failed" });
   else if (persistEvent(room, tx, { ...placed, deviceId: null, txnId: null })) return { kind: "accepted", eventId };
   room.log.info("pdu soft-failed", { room_id: room.roomId, event_id: eventId });
@@ -281,7 +294,7 @@ function placeInGraph(
 }
 
 /** Null: the events in `auth_events` allow the event. */
-function checkByAuthEvents(
+export function checkByAuthEvents(
   room: RoomContext,
   tx: RoomTransaction,
   event: MatrixEvent,

@@ -90,7 +90,8 @@ export async function receiveInvite(
 
 /**
  * Takes an event of a room that this server is not in, if it takes back an invite of a local user, or turns down a knock. By
- * what state that would be allowed is not known here: the server that is answered for is believed, and no other.
+ * what state that would be allowed is not known here: who invited may think better of it, and of a knock the server that
+ * took it is believed, and no other.
  *
  * @returns null when it is no such event.
  */
@@ -105,6 +106,8 @@ export function takeFromOutside(room: RoomContext, text: PduText, keys: KeyRing)
   const isOpen = outside.membership === "invite" || outside.membership === "knock";
   const membership = membershipOf(event.content);
   if (!isOpen || event.type !== "m.room.member" || (membership !== "leave" && membership !== "ban")) return null;
+  // Who else in the room may take an invite back is not known here.
+  if (outside.membership === "invite" && parsePdu(outside.pdu, rules)?.sender !== event.sender) return null;
   // What authorizes it is the very invite or knock.
   if (event.roomId !== room.roomId || !event.authEvents.includes(outside.eventId)) return null;
   const ofSender = keysForEvent(keys, server, rules.enforcesKeyValidity ? event.originServerTs : null);

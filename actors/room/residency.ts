@@ -24,5 +24,6 @@ export function isResident(room: RoomContext, store: RoomRead): boolean {
 export function isHere(room: RoomContext, store: RoomRead): boolean {
   const facts = store.room.find();
   if (facts === null || facts.stateRoot === null) return false;
-  return facts.joinedMembers === 0 || isResident(room, store);
+  // Where members are not known, that nobody seems to be in the room says nothing.
+  return (facts.joinedMembers === 0 && !store.partialState.isOn()) || isResident(room, store);
 }

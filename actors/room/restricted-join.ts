@@ -1,6 +1,6 @@
 /** Joining a restricted room by being a member of another. */
 import { parseUserId, type RoomId, type UserId } from "../../shared/ids.ts";
-import { isObject, objectField } from "../../shared/json.ts";
+import { field, isObject, objectField } from "../../shared/json.ts";
 import { creatorsOf } from "../../shared/matrix/content/create.ts";
 import { allowedRooms, joinRuleOf } from "../../shared/matrix/content/join-rules.ts";
 import type { RoomContext } from "./context.ts";
@@ -44,6 +44,12 @@ export function mustMeetCondition(store: RoomRead, userId: UserId): boolean {
   if (!store.room.rules().allowsRestrictedJoin) return false;
   const rule = joinRuleOf(findCurrentState(store, "m.room.join_rules", "")?.event.content ?? null);
   return rule === "restricted" || rule === "knock_restricted";
+}
+
+/** Whether the join rule names conditions at all, of whichever type. */
+export function hasConditions(store: RoomRead): boolean {
+  const allow = field(findCurrentState(store, "m.room.join_rules", "")?.event.content ?? {}, "allow");
+  return Array.isArray(allow) && allow.length > 0;
 }
 
 /** The rooms whose members may join; empty where the join rule does not ask, or the user needs no leave to join. */

@@ -2,6 +2,7 @@
 import { reply } from "../../shared/rpc/reply.ts";
 import type { RoomRpc } from "../../shared/rpc/room.ts";
 import { findUnplaced, receiveHistory } from "./backfill.ts";
+import { advanceCompletion, finishWholeState, postponeCompletion, takeWholeState } from "./complete-state.ts";
 import type { RoomContext } from "./context.ts";
 import { createRoom } from "./create.ts";
 import { rebuildDirectory } from "./directory.ts";
@@ -16,6 +17,7 @@ import { syncRoom } from "./log.ts";
 import { getJoinedMembers, getMembers, getState, getStateEvent } from "./members.ts";
 import { changeMembership, forget, updateMemberProfile } from "./membership.ts";
 import { takeOutbound } from "./outbound.ts";
+import { whenWhole } from "./partial-state.ts";
 import { findReplacedRoom, isReplacedBy } from "./predecessor.ts";
 import { findUnknown, getEnds, receiveAfterGap, receiveBatch, receiveOutliers } from "./receive-rpc.ts";
 import { receiveEphemeral } from "./remote-ephemeral.ts";
@@ -43,14 +45,18 @@ export function roomRpc(room: RoomContext): RoomRpc {
     sendEvent: (input) => reply(() => sendEvent(room, input)),
     changeMembership: (input) => reply(() => changeMembership(room, input)),
     forget: (requester) => reply(() => forget(room, requester)),
-    upgradeRoom: (input) => reply(() => upgradeRoom(room, input)),
-    getState: (requester) => reply(() => getState(room, requester)),
-    getStateEvent: (requester, type, stateKey) => reply(() => getStateEvent(room, requester, type, stateKey)),
+    upgradeRoom: (input) => reply(() => whenWhole(room, input.requester, () => upgradeRoom(room, input))),
+    getState: (requester) => reply(() => whenWhole(room, requester, () => getState(room, requester))),
+    getStateEvent: (requester, type, stateKey) =>
+      reply(() => {
+        const ask = () => getStateEvent(room, requester, type, stateKey);
+        return type === "m.room.member" && stateKey !== requester ? whenWhole(room, requester, ask) : ask();
+      }),
     getEvent: (requester, deviceId, eventId) => reply(() => getEvent(room, requester, deviceId, eventId)),
     getContext: (input) => reply(() => getContext(room, input)),
     getMessages: (input) => reply(() => getMessages(room, input)),
-    getMembers: (input) => reply(() => getMembers(room, input)),
-    getJoinedMembers: (requester) => reply(() => getJoinedMembers(room, requester)),
+    getMembers: (input) => reply(() => whenWhole(room, input.requester, () => getMembers(room, input))),
+    getJoinedMembers: (requester) => reply(() => whenWhole(room, requester, () => getJoinedMembers(room, requester))),
     setTyping: (input) => reply(() => setTyping(room, input)),
     sendReceipt: (input) => reply(() => sendReceipt(room, input)),
     getDirectoryVisibility: () => reply(() => getDirectoryVisibility(room)),
@@ -79,6 +85,10 @@ export function roomRpc(room: RoomContext): RoomRpc {
     prepareMember: (input) => reply(() => prepareMember(room, input)),
     takeJoinState: (input) => reply(() => takeJoinState(room, input)),
     finishJoin: (input) => reply(() => finishJoin(room, input)),
+    postponeCompletion: (input) => reply(() => postponeCompletion(room, input)),
+    finishWholeState: (input) => reply(() => finishWholeState(room, input)),
+    takeWholeState: (input) => reply(() => takeWholeState(room, input)),
+    advanceCompletion: (input) => reply(() => advanceCompletion(room, input)),
     dropJoin: (input) => reply(() => dropJoin(room, input)),
     noteOutside: (input) => reply(() => noteOutside(room, input)),
     leaveOutside: (userId, reason) => reply(() => leaveOutside(room, userId, reason)),

@@ -8,7 +8,8 @@ import {
   serverNameOf,
   type UserId,
 } from "../../shared/ids.ts";
-import { field, type JsonObject, type JsonValue, stringField } from "../../shared/json.ts";
+import { field, type JsonObject, type JsonValue, objectField, stringField } from "../../shared/json.ts";
+import { creatorsOf } from "../../shared/matrix/content/create.ts";
 import { compileServerAcl, isServerAllowed } from "../../shared/matrix/server-acl.ts";
 import type { SendEventInput } from "../../shared/rpc/room.ts";
 import { admitLocalEvent } from "./admit.ts";
@@ -25,7 +26,7 @@ import type { RoomTransaction } from "./store/index.ts";
  * Sends an event. A repeated transaction id answers with the event that the first request made.
  *
  * @throws MatrixError M_FORBIDDEN with the rule's reason, also for a room that does not exist; M_TOO_LARGE; M_BAD_JSON;
- *   M_NOT_FOUND when a redaction's target is unknown; M_BAD_ALIAS and M_INVALID_PARAM for aliases
+ *   M_NOT_FOUND when a redaction's target is unknown; M_BAD_ALIAS for aliases; M_INVALID_PARAM
  * @see https://spec.matrix.org/v1.19/client-server-api/#put_matrixclientv3roomsroomidsendeventtypetxnid
  * @see https://spec.matrix.org/v1.19/client-server-api/#put_matrixclientv3roomsroomidstateeventtypestatekey
  * @see https://spec.matrix.org/v1.19/client-server-api/#put_matrixclientv3roomsroomidredacteventidtxnid
@@ -35,6 +36,7 @@ export async function sendEvent(room: RoomContext, input: SendEventInput): Promi
   if (input.type === "m.room.member" && input.stateKey !== null) {
     return sendMemberEvent(room, { ...input, stateKey: input.stateKey });
   }
+  assertPossible(room, input);
   if (input.type === "m.room.canonical_alias" && input.stateKey === "") await checkAliases(room, input.content);
   if (input.type === "m.room.server_acl" && input.stateKey === "") assertKeepsUs(room, input.content);
   const key = await fetchSigningKey(room);
@@ -52,6 +54,21 @@ export async function sendEvent(room: RoomContext, input: SendEventInput): Promi
 /** Says the same of a room that does not exist as of one that the user was never in. @throws MatrixError M_FORBIDDEN */
 function assertInRoom(room: RoomContext, sender: UserId): void {
   if (room.store.memberships.find(sender) === null) throw errors.forbidden(`${sender} is not in the room`);
+}
+
+/**
+ * What the rules refuse whoever sends it is the request's own fault, and no lack of power.
+ * @throws MatrixError M_INVALID_PARAM, M_BAD_JSON
+ */
+function assertPossible(room: RoomContext, { type, stateKey, content }: SendEventInput): void {
+  if (type === "m.room.create") throw errors.invalidParam("A room has one create event");
+  if (type !== "m.room.power_levels" || stateKey !== "") return;
+  const rules = room.store.room.rules();
+  const create = findCurrentState(room.store, "m.room.create", "");
+  if (create === null || !rules.creatorsHaveInfinitePower) return;
+  const users = objectField(content, "users") ?? {};
+  const creator = [...creatorsOf(create.event, rules)].find((userId) => Object.hasOwn(users, userId));
+  if (creator !== undefined) throw errors.badJson(`content.users: ${creator} is a creator and has no level`);
 }
 
 /** "The scope of a transaction ID is for a single device, and a single HTTP endpoint." */

@@ -5,6 +5,7 @@ import type { PduText } from "../../shared/rpc/room-peers.ts";
 import type { PduPage, RoomForServers } from "../../shared/rpc/room-serving.ts";
 import { authChainOf } from "./auth-chains.ts";
 import type { RoomContext } from "./context.ts";
+import { assertWhole } from "./partial-state.ts";
 import { assertMayRead, mayRead, ServerViewer } from "./serve-visibility.ts";
 import { entriesOf, type StateRoot } from "./state-tree.ts";
 import type { EventRecord } from "./store/events.ts";
@@ -32,6 +33,7 @@ export function getStateIds(
   { origin, eventId }: Input<"getStateIds">,
 ): { stateIds: EventId[]; authChainIds: EventId[] } {
   assertMayRead(room, origin);
+  assertWhole(room.store);
   const record = requireEvent(room, eventId);
   if (record.stateRootAfter === null) throw errors.notFound("The state before the event is not known");
   const state = [...stateEntriesOf(room, record.stateRootBefore)];

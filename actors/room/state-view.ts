@@ -3,6 +3,8 @@ import type { UserId } from "../../shared/ids.ts";
 import type { JsonObject } from "../../shared/json.ts";
 import { matchesEventFilter, matchesRoomEventFilter, type RoomEventFilter } from "../../shared/matrix/filter.ts";
 import type { RoomContext } from "./context.ts";
+import { isPartial, memberIn } from "./partial-state.ts";
+import { findStateAt } from "./state.ts";
 import { entriesOf, getEntry, type StateRoot } from "./state-tree.ts";
 import type { EventRecord } from "./store/events.ts";
 import { type Access, filteredView, type RoomViewer } from "./visibility.ts";
@@ -96,5 +98,17 @@ export function memberEventsFor(room: RoomContext, records: readonly EventRecord
   for (const root of [last.stateRootAfter, first.stateRootAfter, first.stateRootBefore]) {
     addMembers(room, root, senders, entries);
   }
-  return room.store.events.byNids([...entries.values()]);
+  return [...room.store.events.byNids([...entries.values()]), ...unknownSenders(room, records, last.stateRootAfter)];
+}
+
+/** Where not all members are known, those of senders by whom their events say to be authorized. */
+export function unknownSenders(room: RoomContext, records: readonly EventRecord[], root: StateRoot): EventRecord[] {
+  if (!isPartial(room.store)) return [];
+  const members = new Map<string, EventRecord>();
+  for (const { sender, event } of records) {
+    if (findStateAt(room.store, root, "m.room.member", sender) !== null) continue;
+    const member = memberIn(room.store, event, sender);
+    if (member !== null) members.set(sender, member);
+  }
+  return [...members.values()];
 }

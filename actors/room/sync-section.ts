@@ -61,7 +61,7 @@ export function joinedSection(request: SyncRequest): RoomSyncResult {
   const stretch = { after: known?.since ?? oldest, through: facts.streamPosition };
   const timeline = withoutOutdated(request, timelineOf(request, stretch), facts.stateRoot);
   const members = isNew ? allMembers(request) : memberChanges(request, known.root, facts.stateRoot);
-  const needsSummary = isNew || input.fullState || members.hasAny;
+  const needsSummary = isNew || known.wasPartial || input.fullState || members.hasAny;
   const { summary, heroes } = needsSummary ? syncSummaryOf(room, input.userId) : { summary: null, heroes: [] };
   const state = stateOf(request, timeline, { known, end: facts.stateRoot, heroes });
   const unread = countUnread(viewer, { pushRules: input.pushRules, ignoredUsers: request.ignoredUsers });
@@ -121,11 +121,24 @@ export function leftSection(request: SyncRequest, exit: number): RoomSyncResult 
   return { ...nothing, place: "leave", section: timelineFields(request, timeline, state), leftUsers: left };
 }
 
+/** What the token's answer has left the client with. */
+interface Known {
+  readonly root: StateRoot;
+  readonly since: number;
+  /** Not all members were known then. */
+  readonly wasPartial: boolean;
+}
+
 /** The state that the token's answer has left the client with; null when it did not show the user as joined. */
-function knownTo({ input, viewer }: SyncRequest): { root: StateRoot; since: number } | null {
+function knownTo({ input, viewer, filter }: SyncRequest): Known | null {
   if (input.since === null) return null;
-  const root = stateRootAt(viewer.room.store, input.since);
-  return viewer.membershipAt(root) === "join" ? { root, since: input.since } : null;
+  const { store } = viewer.room;
+  const root = stateRootAt(store, input.since);
+  if (viewer.membershipAt(root) !== "join") return null;
+  const told = store.partialState.toldAt(input.since);
+  // Who loads members lazily is given those of senders as they come, and asks for all when it needs them.
+  const isShort = told !== null && !filter.state.lazyLoadMembers;
+  return { root: isShort ? told : root, since: input.since, wasPartial: told !== null };
 }
 
 /** Whether the token's answer has shown the user as invited, or as having knocked. */
@@ -161,7 +174,7 @@ function timelineOf(request: SyncRequest, whole: Stretch): Timeline {
     first !== undefined
       ? (first.streamPosition ?? 0) - 1
       : hasMore && scan.records.length === 0
-        ? scan.boundary
+        ? Math.max(scan.boundary, (room.store.events.oldestPosition() ?? 1) - 1)
         : stretch.through;
   const start = stateRootAt(room.store, boundary);
   // A client that had the room before must not take these for what follows directly on what it has.

@@ -1,10 +1,11 @@
 /** The state part of a room's section in `/sync`. */
-import type { RoomEventFilter } from "../../shared/matrix/filter.ts";
+import { matchesRoomEventFilter, type RoomEventFilter } from "../../shared/matrix/filter.ts";
 import type { RoomContext } from "./context.ts";
 import { knowsMember, type LazyDevice } from "./lazy-members.ts";
 import { differencesOf, type StateRoot } from "./state-tree.ts";
-import { addMembers, type StateEntries, stateEntries, stateEvents } from "./state-view.ts";
+import { addMembers, type StateEntries, stateEntries, stateEvents, unknownSenders } from "./state-view.ts";
 import type { EventRecord } from "./store/events.ts";
+import { filteredView } from "./visibility.ts";
 
 /** What the state part of a section is made of. */
 export interface StateRequest {
@@ -39,7 +40,9 @@ export function syncState(room: RoomContext, request: StateRequest): EventRecord
     addMembers(room, root, lazyMembersOf(request), entries);
   }
   const { known, filter, device } = request;
-  return stateEvents(room, entries, filter).filter(
+  const senders = filter.lazyLoadMembers ? unknownSenders(room, request.timeline, request.end) : [];
+  const wanted = senders.filter((record) => matchesRoomEventFilter(filter, room.roomId, filteredView(room, record)));
+  return [...stateEvents(room, entries, filter), ...wanted].filter(
     (record) =>
       known === null ||
       filter.includeRedundantMembers ||

@@ -181,14 +181,15 @@ export class RoomViewer {
     const hasHistory = options.omitHistory !== true;
     const isOwnRequest = record.deviceId !== null && record.deviceId === viewer.deviceId;
     const replaced = hasHistory ? this.#replacedBy(record) : null;
+    const shown = replaced !== null && this.#canSeeReplaced(replaced, record) ? replaced : null;
     return toClientEvent(prunedEvent(this.room, record), {
       rules: this.room.store.room.rules(),
       now: this.#now,
       format: viewer.format ?? "client",
       includeRoomId: options.includeRoomId,
       transactionId: isOwnRequest && record.sender === viewer.userId ? record.txnId : null,
-      // "only returned if … the client has permission to see the previous event"
-      prevContent: replaced !== null && this.canSee(replaced) ? prunedEvent(this.room, replaced).content : null,
+      prevContent: shown === null ? null : prunedEvent(this.room, shown).content,
+      prevSender: shown?.sender ?? null,
       replacesState: replaced?.eventId ?? null,
       membership: hasHistory ? this.membershipAt(record.stateRootAfter) : null,
       redactedBecause: record.redactedBy === null ? null : (this.#find(record.redactedBy)?.event ?? null),
@@ -208,6 +209,16 @@ export class RoomViewer {
   #replacedBy(record: EventRecord): EventRecord | null {
     if (record.stateKey === null) return null;
     return findStateAt(this.room.store, record.stateRootBefore, record.type, record.stateKey);
+  }
+
+  /**
+   * "only returned if … the client has permission to see the previous event": everybody has to see what was said of them,
+   * and members to see what another server told as the state in which this one joined.
+   */
+  #canSeeReplaced(replaced: EventRecord, by: EventRecord): boolean {
+    if (replaced.type === "m.room.member" && replaced.stateKey === this.viewer.userId) return true;
+    const isTold = replaced.streamPosition === null;
+    return isTold ? this.membershipAt(by.stateRootBefore) === "join" : this.canSee(replaced);
   }
 
   #find(eventId: EventRecord["eventId"]): EventRecord | null {

@@ -3,7 +3,7 @@ import { describeError } from "../../shared/log.ts";
 import type { ServerContext } from "./context.ts";
 
 /** Actors that are asked at the same time. */
-const batchSize = 16;
+const batchSize = 8;
 
 /**
  * Has every room and user of this server write its copies in D1 anew, a batch at a time. One that fails is logged and
@@ -39,6 +39,7 @@ async function visitAll<Id extends string>(
       if (outcome.status === "fulfilled") visited += 1;
       else server.log.error("copy not rebuilt", { of: batch[index], error: describeError(outcome.reason) });
     });
+    await server.giveWay?.();
     batch = next(last);
   }
   return visited;

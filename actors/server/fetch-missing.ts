@@ -85,25 +85,36 @@ async function settleRoom(server: ServerContext, roomId: RoomId): Promise<void> 
 async function passOver(server: ServerContext, search: Search): Promise<void> {
   const outcomes = await give(server, search.roomId, server.store.inbox.waitingOf(search.roomId));
   const waitingIds = new Set<string>();
-  for (const [event, outcome] of outcomes) {
+  const soughtInVain = new Set<string>();
+  let hasChanged = false;
+  for (const [event, given] of outcomes) {
     if (!server.store.inbox.isWaiting(event.inboxNid)) continue;
-    const eventId = outcome?.eventId ?? null;
-    if (event.dueTs <= server.clock.now()) await seekFor(server, search, { event, outcome, waitingIds });
-    if (eventId !== null && server.store.inbox.isWaiting(event.inboxNid)) waitingIds.add(eventId);
+    if (event.dueTs <= server.clock.now()) {
+      // It may have waited for nothing but those before it.
+      const outcome = hasChanged ? ((await give(server, search.roomId, [event])).get(event) ?? null) : given;
+      // An event that is new says that its server is there: what others have long waited for is looked for anew.
+      const passedOver = event.tries === 0 ? soughtInVain : waitingIds;
+      await seekFor(server, search, { event, outcome, passedOver });
+      if (!server.store.inbox.isWaiting(event.inboxNid)) hasChanged = true;
+      else if (given?.eventId) soughtInVain.add(given.eventId);
+    }
+    if (given?.eventId && server.store.inbox.isWaiting(event.inboxNid)) waitingIds.add(given.eventId);
   }
+  // Those that were not due may have come with what was found.
+  if (hasChanged) await give(server, search.roomId, server.store.inbox.waitingOf(search.roomId));
 }
 
 /**
  * Looks for what one event lacks, and gives it again.
- * @param of `waitingIds`: the events before it that wait themselves; it need not be looked for what those are waited for.
+ * @param of `passedOver`: events before it that wait themselves; it need not be looked for what those are waited for.
  */
 async function seekFor(
   server: ServerContext,
   search: Search,
-  of: { event: WaitingEvent; outcome: PduOutcome | null; waitingIds: ReadonlySet<string> },
+  of: { event: WaitingEvent; outcome: PduOutcome | null; passedOver: ReadonlySet<string> },
 ): Promise<void> {
-  const { event, outcome, waitingIds } = of;
-  if (outcome?.kind === "missing" && ![...outcome.prevEvents, ...outcome.authEvents].some((id) => waitingIds.has(id))) {
+  const { event, outcome, passedOver } = of;
+  if (outcome?.kind === "missing" && ![...outcome.prevEvents, ...outcome.authEvents].some((id) => passedOver.has(id))) {
     await seekMissing(search, outcome);
     await give(server, search.roomId, [event]);
   }

@@ -189,7 +189,9 @@ function addBatch(server: ServerContext, draft: Draft, room: OutboundRoom, batch
   const hasMore = batch.isMore || server.memory.outbox.wokenMeanwhile.has(roomId);
   server.store.transaction((tx) => {
     if (hasMore) tx.outbox.raiseHead(roomId, batch.position + 1);
-    if (batch.pdus.length === 0 && edus.length === 0) tx.outbox.advance(roomId, batch.position);
+    if (batch.pdus.length > 0 || edus.length > 0) return;
+    if (hasMore) tx.outbox.advance(roomId, batch.position);
+    else tx.outbox.catchUp(roomId, batch.position);
   });
   if (batch.pdus.length === 0 && edus.length === 0) return;
   draft.rooms.push({ roomId, since, through: batch.position });

@@ -25,7 +25,7 @@ const leaseMs = 90_000;
  */
 const orphanLeaseMs = 20_000;
 /** How long is waited after the first, second, … attempt in a row that came to nothing: at most 30 attempts in a day. */
-const backoffMs = [5_000, 60_000, 4 * 60_000, 16 * 60_000, 60 * 60_000] as const;
+const backoffMs = [5_000, 15_000, 60_000, 4 * 60_000, 16 * 60_000, 60 * 60_000] as const;
 const longestBackoffMs = 60 * 60_000;
 /** Part of a wait that is left to chance, so that servers that went away together are not asked together. */
 const jitter = 0.05;
@@ -144,6 +144,8 @@ export async function pumpOutbox(server: ServerContext): Promise<void> {
   const { outbox } = server.memory;
   if (outbox.isPumping) {
     outbox.isAskedAgain = true;
+    // This may be the alarm, and whatever else it was set for; the instance may end before the other run does.
+    lookAgain(server);
     return;
   }
   outbox.isPumping = true;

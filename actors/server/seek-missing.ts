@@ -55,12 +55,14 @@ export interface Fetched {
  * server's choosing. And that state is only ever resolved with our own.
  */
 export async function seekMissing(search: Search, { eventId, prevEvents, authEvents }: MissingOutcome): Promise<void> {
-  if (prevEvents.length > 0) await fetchPrevious(search, eventId);
-  if (authEvents.length > 0) await fetchAuthEvents(search, eventId, authEvents);
+  if (prevEvents.length > 0) await fetchPrevious(search, eventId, prevEvents);
+  // Most often they have come with those before it.
+  const unknown = await findUnknown(search, authEvents);
+  if (unknown.length > 0) await fetchAuthEvents(search, eventId, unknown);
 }
 
 /** Fetches the events between what is here and an event, at most 20, the newest ones. */
-async function fetchPrevious(search: Search, eventId: EventId): Promise<void> {
+async function fetchPrevious(search: Search, eventId: EventId, prevEvents: readonly EventId[]): Promise<void> {
   const { server, roomId } = search;
   const ends = await server.actors.room(roomId).getEnds();
   if (ends === null || !spend(search)) return;
@@ -71,13 +73,37 @@ async function fetchPrevious(search: Search, eventId: EventId): Promise<void> {
     complain(search, "missing events not fetched", asked.reason);
     return;
   }
-  const fetched = inDepthOrder(asked.value);
+  const refused = await placeFetched(search, inDepthOrder(asked.value));
+  const unplaced = await server.actors.room(roomId).findUnplaced(prevEvents);
+  // What was given and is no event is not asked for again: by its id it cannot be told.
+  if (unplaced.length > refused) await fetchOlder(search, unplaced, minDepth);
+}
+
+/**
+ * Fetches those prev events that are less deep than all that is here, and so were not among what was given: the ends of forks
+ * that left the room's graph before this server came.
+ */
+async function fetchOlder(search: Search, prevEvents: readonly EventId[], minDepth: number): Promise<void> {
+  if (prevEvents.length > maxGaps) return;
+  const fetched = inDepthOrder(await fetchSingly(search, prevEvents));
+  await placeFetched(
+    search,
+    fetched.filter(({ depth }) => depth < minDepth),
+  );
+}
+
+/**
+ * Gives the room events for its graph, with the states before them where there are gaps.
+ * @returns how many of them are refused as no events of the room.
+ */
+async function placeFetched(search: Search, fetched: readonly Fetched[]): Promise<number> {
   const outcomes = await giveFetched(search, fetched);
   const lost = new Set<EventId>();
   for (const [index, event] of fetched.entries()) {
     const outcome = outcomes[index];
     if (outcome?.kind === "missing" && !(await fillGap(search, event, lost))) lost.add(outcome.eventId);
   }
+  return outcomes.filter(({ kind }) => kind === "dropped").length;
 }
 
 /**
@@ -88,24 +114,46 @@ async function fetchPrevious(search: Search, eventId: EventId): Promise<void> {
 async function fillGap(search: Search, event: Fetched, lost: ReadonlySet<EventId>): Promise<boolean> {
   // Events before it have been placed meanwhile.
   let outcome = await giveOne(search, event);
-  if (outcome?.kind === "missing" && outcome.authEvents.length > 0) {
-    await fetchAuthEvents(search, outcome.eventId, outcome.authEvents);
-    outcome = await giveOne(search, event);
-  }
   if (outcome?.kind !== "missing") return true;
-  const { authEvents, prevEvents } = outcome;
-  if (authEvents.length > 0 || prevEvents.length > maxGaps || prevEvents.some((id) => lost.has(id))) return false;
-  const states: { prevEventId: EventId; stateIds: EventId[] }[] = [];
+  const { eventId, prevEvents } = outcome;
+  if (prevEvents.length > maxGaps || prevEvents.some((id) => lost.has(id))) return false;
+  const states = await statesBefore(search, outcome);
+  if (states === null) return false;
+  outcome = await giveOn(search, event, states);
+  // Most often they have come with the states.
+  if (outcome?.kind === "missing" && outcome.authEvents.length > 0) {
+    await fetchAuthEvents(search, eventId, outcome.authEvents);
+    outcome = await giveOn(search, event, states);
+  }
+  return outcome !== null && outcome.kind !== "missing" && outcome.kind !== "dropped";
+}
+
+/** Events that are not here, and the state after each. */
+type States = { prevEventId: EventId; stateIds: EventId[] }[];
+
+/**
+ * The states after an event's prev events that are not here. One that its server has rejected is given to nobody, and changes
+ * no state: then the state before the event itself stands for that after each of them.
+ */
+async function statesBefore(search: Search, { eventId, prevEvents }: MissingOutcome): Promise<States | null> {
+  const states: States = [];
   for (const prevEventId of prevEvents) {
     const stateIds = await fetchStateAfter(search, prevEventId);
-    if (stateIds === null) return false;
+    if (stateIds === null) {
+      const before = await fetchStateAt(search, eventId);
+      return before === null ? null : prevEvents.map((id) => ({ prevEventId: id, stateIds: [...before.stateIds] }));
+    }
     states.push({ prevEventId, stateIds });
   }
+  return states;
+}
+
+/** Gives the room an event, on the states of those of its prev events that are not here. */
+async function giveOn(search: Search, event: Fetched, states: States): Promise<PduOutcome | null> {
+  if (states.length === 0) return await giveOne(search, event);
   const { server, roomId } = search;
   const keys = await fetchKeyRing(server, [event.pdu]);
-  const input = { origin: server.serverName, pdu: event.text, keys, states };
-  const { kind } = await server.actors.room(roomId).receiveAfterGap(input);
-  return kind !== "missing" && kind !== "dropped";
+  return await server.actors.room(roomId).receiveAfterGap({ origin: server.serverName, pdu: event.text, keys, states });
 }
 
 /**
@@ -113,6 +161,14 @@ async function fillGap(search: Search, event: Fetched, lost: ReadonlySet<EventId
  * @returns null when it could not be had.
  */
 export async function fetchStateAfter(search: Search, eventId: EventId): Promise<EventId[] | null> {
+  const before = await fetchStateAt(search, eventId);
+  // Without the event itself nobody knows what it changed.
+  if (before === null || (await findUnknown(search, [eventId])).length > 0) return null;
+  return [...before.stateIds.filter((id) => id !== eventId), eventId];
+}
+
+/** The state before an event; it, and the events of the state, are given to the room as far as they are to be had. */
+async function fetchStateAt(search: Search, eventId: EventId): Promise<{ stateIds: readonly EventId[] } | null> {
   const { server, roomId } = search;
   if (!spend(search)) return null;
   const asked = await getRoomStateIds(server.egress, server.serverName, { roomId, eventId });
@@ -126,9 +182,7 @@ export async function fetchStateAfter(search: Search, eventId: EventId): Promise
   await giveOutliers(search, wholeState);
   const remaining = unknown.length > maxSingly ? await findUnknown(search, unknown) : unknown;
   await giveOutliers(search, await fetchSingly(search, remaining));
-  // Without the event itself nobody knows what it changed.
-  if ((await findUnknown(search, [eventId])).length > 0) return null;
-  return [...stateIds.filter((id) => id !== eventId), eventId];
+  return { stateIds };
 }
 
 async function fetchWholeState(search: Search, eventId: EventId): Promise<PduText[]> {

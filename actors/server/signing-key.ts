@@ -1,5 +1,6 @@
 import { maxValidityMs, signingKeyCacheMs } from "../../shared/federation-api/keys.ts";
-import type { JsonObject } from "../../shared/json.ts";
+import { type JsonObject, parseStoredObject } from "../../shared/json.ts";
+import { canonicalJson } from "../../shared/matrix/canonical-json.ts";
 import type { VerifyKey } from "../../shared/matrix/key-ring.ts";
 import { generateSigningKey, publicKeyOf, signJson } from "../../shared/matrix/signing.ts";
 import type { RotatedKey, SigningKey } from "../../shared/rpc/server.ts";
@@ -43,20 +44,22 @@ export function rotateSigningKey(server: ServerContext): RotatedKey {
 }
 
 /**
- * The signed keys of this server. Each key in use signs: it proves that it is ours.
+ * The signed keys of this server. Each key in use signs: it proves that it is ours. In the order of canonical JSON, so that
+ * who takes only the signatures out has the very bytes that were signed.
  * @see https://spec.matrix.org/v1.19/server-server-api/#get_matrixkeyv2server
  */
 export function getServerKeys(server: ServerContext): JsonObject {
   const { inUse, old } = ownKeys(server);
   const keys: JsonObject = {
-    server_name: server.serverName,
-    verify_keys: Object.fromEntries(inUse.map((key) => [key.keyId, { key: publicKeyOf(key) }])),
     old_verify_keys: Object.fromEntries(
-      old.map((key) => [key.keyId, { key: publicKeyOf(key), expired_ts: key.expiredTs }]),
+      old.map((key) => [key.keyId, { expired_ts: key.expiredTs, key: publicKeyOf(key) }]),
     ),
+    server_name: server.serverName,
     valid_until_ts: server.clock.now() + maxValidityMs,
+    verify_keys: Object.fromEntries(inUse.map((key) => [key.keyId, { key: publicKeyOf(key) }])),
   };
-  return inUse.reduce((signed, key) => signJson(signed, server.serverName, key), keys);
+  const signed = inUse.reduce((answer, key) => signJson(answer, server.serverName, key), keys);
+  return parseStoredObject(canonicalJson(signed));
 }
 
 /** Our own keys, as the actors of other servers give theirs. */

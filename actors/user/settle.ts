@@ -78,7 +78,12 @@ async function perform(user: UserContext, obligation: Obligation): Promise<void>
       const left = await user.actors.room(roomId).changeMembership(leave);
       // This server is not in the room: whoever is, is told as far as they can be.
       if (left.eventId === null) {
-        await user.egress.startLeave({ roomId, userId, reason: null, servers: left.servers });
+        await user.egress.startLeave({
+          roomId,
+          userId,
+          reason: null,
+          servers: [...left.servers, ...left.formerServers],
+        });
       }
       return;
     }

@@ -6,6 +6,7 @@ import authChains from "./0004-auth-chains.sql";
 import upgrades from "./0005-upgrades.sql";
 import servers from "./0006-servers.sql";
 import remoteMembership from "./0007-remote-membership.sql";
+import partialState from "./0008-partial-state.sql";
 
 /** The RoomActor's schema, in order. */
 export const roomMigrations: readonly Migration[] = [
@@ -16,4 +17,5 @@ export const roomMigrations: readonly Migration[] = [
   { version: 5, name: "upgrades", sql: upgrades },
   { version: 6, name: "servers", sql: servers },
   { version: 7, name: "remote membership", sql: remoteMembership },
+  { version: 8, name: "partial state", sql: partialState },
 ];

@@ -1,7 +1,7 @@
 /** What is asked about single events, states and auth chains. */
 import * as v from "valibot";
 import type { EventId, RoomId, ServerName } from "../ids.ts";
-import type { EgressRpc } from "../rpc/egress.ts";
+import type { EgressRpc, PeerRequest } from "../rpc/egress.ts";
 import type { Client } from "../rpc/reply.ts";
 import type { PduText } from "../rpc/room-peers.ts";
 import { eventId, type Schema } from "../validate.ts";
@@ -75,6 +75,19 @@ export async function getRoomState(
   const schema = v.object({ pdus: pduList(maxStateEvents), auth_chain: pduList(maxStateEvents) });
   const asked = await ask({ egress, destination, path: statePath("state", at), maxBytes: maxStateBytes, schema });
   return asked.ok ? { ok: true, value: [...asked.value.auth_chain, ...asked.value.pdus] } : asked;
+}
+
+/** Asks for the same, for an answer of any length that is read piece by piece. */
+export function stateRequest(destination: ServerName, at: { roomId: RoomId; eventId: EventId }): PeerRequest {
+  return {
+    destination,
+    method: "GET",
+    path: statePath("state", at),
+    content: null,
+    isSigned: true,
+    timeoutMs: 600_000,
+    maxBytes: 500_000_000,
+  };
 }
 
 /** `GET /_matrix/federation/v1/event_auth/{roomId}/{eventId}` — https://spec.matrix.org/v1.19/server-server-api/#get_matrixfederationv1event_authroomideventid */

@@ -44,18 +44,28 @@ export function makeMemberRequest(
   };
 }
 
-/** `PUT /send_join`, `/send_leave`, `/send_knock`; knocking has no second version. */
+/**
+ * `PUT /send_join`, `/send_leave`, `/send_knock`; knocking has no second version.
+ * @param sent `omitMembers`: the answer to a join may leave out members
+ */
 export function sendMemberRequest(
   destination: ServerName,
-  sent: { membership: HandshakeMembership; roomId: RoomId; eventId: EventId; pdu: PduText; version: "v1" | "v2" },
+  sent: {
+    membership: HandshakeMembership;
+    roomId: RoomId;
+    eventId: EventId;
+    pdu: PduText;
+    version: "v1" | "v2";
+    omitMembers?: boolean;
+  },
 ): PeerRequest {
-  const { membership, roomId, eventId, pdu, version } = sent;
+  const { membership, roomId, eventId, pdu, version, omitMembers } = sent;
   const path = `send_${membership}/${encodeURIComponent(roomId)}/${encodeURIComponent(eventId)}`;
   const isJoin = membership === "join";
   return {
     destination,
     method: "PUT",
-    path: `/_matrix/federation/${version}/${path}`,
+    path: `/_matrix/federation/${version}/${path}${omitMembers === true ? "?omit_members=true" : ""}`,
     content: pdu,
     isSigned: true,
     timeoutMs: isJoin ? sendJoinTimeoutMs : sendTimeoutMs,

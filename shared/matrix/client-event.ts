@@ -1,4 +1,4 @@
-import type { EventId } from "../ids.ts";
+import type { EventId, UserId } from "../ids.ts";
 import { type JsonObject, objectField, withFields } from "../json.ts";
 import type { Membership } from "./content/member.ts";
 import type { MatrixEvent } from "./event.ts";
@@ -18,6 +18,8 @@ export interface ClientEventContext {
   readonly transactionId?: string | null;
   /** Content of the state event that this one replaced, where the client may see that one. */
   readonly prevContent?: JsonObject | null;
+  /** Its sender: from it clients learn who asked for a private talk. Not of the specification, but of its servers. */
+  readonly prevSender?: UserId | null;
   /** The state event that this one replaced. */
   readonly replacesState?: EventId | null;
   /** The requester's membership at the event, with what the event itself changes. */
@@ -68,6 +70,7 @@ function unsignedOf(event: MatrixEvent, context: ClientEventContext): JsonObject
   // "only returned if the event is a state event"
   if (event.stateKey !== null) {
     if (context.prevContent) unsigned.prev_content = context.prevContent;
+    if (context.prevSender) unsigned.prev_sender = context.prevSender;
     if (context.replacesState) unsigned.replaces_state = context.replacesState;
   }
   if (context.redactedBecause) {

@@ -27,6 +27,8 @@ export interface EgressForMembership {
   joinRoom(input: RemoteMembership): Promise<Reply<{ eventId: EventId }>>;
   /** Does the same behind the reply: how it ends, the room is told. */
   resumeJoin(input: RemoteMembership): Promise<Reply<null>>;
+  /** Fetches the members that a join has left out, behind the reply; what comes of it, the room is told. */
+  completeState(input: { roomId: RoomId; workerId: string }): Promise<Reply<null>>;
   /** Leaves, turns down an invite or takes back a knock; where no server can be told, the user is out of the room here. */
   leaveRoom(input: RemoteMembership): Promise<Reply<null>>;
   /** Does the same behind the reply. */

@@ -25,6 +25,20 @@ export type PreparedMember =
     }
   | { readonly kind: "unusable"; readonly reason: string };
 
+/** What a server told in place of members. */
+export interface OmittedMembers {
+  readonly server: ServerName;
+  readonly serversInRoom: readonly ServerName[];
+}
+
+/** What is to be done next so that all members of a room are known. */
+export type CompletionStep =
+  /** The whole state before an event is to be fetched. */
+  | { readonly kind: "fetch"; readonly eventId: EventId; readonly servers: readonly ServerName[] }
+  /** To be asked again at once. */
+  | { readonly kind: "more" }
+  | { readonly kind: "done" };
+
 /** How far a room is that another server has told of. */
 export type JoinProgress =
   | { readonly kind: "more" }
@@ -44,9 +58,9 @@ export interface PreparedInvite {
 export interface RoomForJoining {
   /**
    * Begins a join by way of other servers. While another one is under way, waits for how that one ends.
-   * @returns null: no other server is needed, or none is any more.
+   * @returns null: no other server is needed, or none is any more. `mayOmitMembers`: the room can do without them for now.
    */
-  beginJoin(userId: UserId): Promise<Reply<{ joinId: string } | null>>;
+  beginJoin(userId: UserId): Promise<Reply<{ joinId: string; mayOmitMembers: boolean } | null>>;
   /**
    * Makes and signs a member event of fields of our own choosing, at the place in the graph that the template names.
    * @param join that it is for, and who is asked for it; null: no join
@@ -66,8 +80,40 @@ export interface RoomForJoining {
     pdus: readonly PduText[];
     keys: KeyRing;
   }): Promise<Reply<null>>;
-  /** Goes on with what was taken; to be repeated while there is more. @param pdu the join, with all signatures that it needs */
-  finishJoin(input: { joinId: string; pdu: PduText; keys: KeyRing }): Promise<Reply<JoinProgress>>;
+  /**
+   * Goes on with what was taken; to be repeated while there is more.
+   * @param pdu the join, with all signatures that it needs
+   * @param omitted what stands for the members that the state lacks: who told it, and the servers in the room; null: it is whole.
+   */
+  finishJoin(input: {
+    joinId: string;
+    pdu: PduText;
+    keys: KeyRing;
+    omitted: OmittedMembers | null;
+  }): Promise<Reply<JoinProgress>>;
+  /** What is to be done next so that all members are known. @throws M_UNKNOWN (409) for a worker that another has replaced */
+  advanceCompletion(input: { workerId: string }): Promise<Reply<CompletionStep>>;
+  /** Takes a part of a whole state, or of its auth chains: at most 500 PDUs. */
+  takeWholeState(input: {
+    workerId: string;
+    isState: boolean;
+    pdus: readonly PduText[];
+    keys: KeyRing;
+  }): Promise<Reply<null>>;
+  /**
+   * All of a state has been given; to be repeated while there is more.
+   * @param stateEvents how many events of the state there were; a state that cannot be whole is refused.
+   * @param isWhole false: it broke off, and another server's is fetched in its place.
+   */
+  finishWholeState(input: {
+    workerId: string;
+    eventId: EventId;
+    stateEvents: number;
+    isWhole: boolean;
+  }): Promise<Reply<{ kind: "more" | "taken" | "refused" }>>;
+  /** No server could help: the alarm begins anew, later. */
+  postponeCompletion(input: { workerId: string }): Promise<Reply<null>>;
+
   /**
    * The join has failed, and what it has brought is dropped.
    * @param mayBeTaken another server may take the user to be in the room: the join is tried anew, later.

@@ -56,7 +56,13 @@ export interface ChangeMembershipInput {
 /** Event id null: nothing was done, because only other servers can. `servers`: those that the room knows to ask. */
 export type MembershipChange =
   | { readonly eventId: EventId }
-  | { readonly eventId: null; readonly servers: readonly ServerName[] };
+  | {
+      readonly eventId: null;
+      /** Servers that are in the room. */
+      readonly servers: readonly ServerName[];
+      /** Servers that were in it when this one was. */
+      readonly formerServers: readonly ServerName[];
+    };
 
 /** One page of a room's history. @see https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3roomsroomidmessages */
 export interface MessagesInput {

@@ -2,15 +2,16 @@
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { createServer, type Server } from "node:https";
+import { Agent, createServer, type Server } from "node:https";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { authorizationHeader } from "../../shared/federation-api/x-matrix.ts";
 import { type ServerName, trusted } from "../../shared/ids.ts";
 import { isObject, type JsonObject, type JsonValue, objectField, withFields } from "../../shared/json.ts";
-import { eventFromPdu } from "../../shared/matrix/event.ts";
+import { eventFromPdu, type MatrixEvent } from "../../shared/matrix/event.ts";
 import { publicKeyOf, signEvent, signJson } from "../../shared/matrix/signing.ts";
 import { rulesOf, testKeyOf } from "../support/room-builder.ts";
+import { exchange } from "./http.ts";
 
 const roomVersion = "12";
 const tlsFolder = join(import.meta.dirname, "../selfhost/tls");
@@ -22,8 +23,26 @@ export type PeerState = "living" | "silent" | "gone";
 
 /** The homeserver that is measured. */
 export interface Homeserver {
+  /** Where it speaks to servers; over TLS with a certificate of the tests' authority, where it is an address of `https`. */
   readonly baseUrl: string;
   readonly serverName: string;
+}
+
+/** What is known of a room after joining it. */
+export interface JoinedRoom {
+  readonly roomId: string;
+  readonly version: string;
+  /** The state before the join. */
+  readonly state: readonly MatrixEvent[];
+  readonly join: MatrixEvent;
+}
+
+/** A request that is ready to be sent. */
+export interface PreparedRequest {
+  readonly method: "GET" | "PUT";
+  readonly uri: string;
+  readonly authorization: string;
+  readonly body: string | null;
 }
 
 /** One server, named after its port. */
@@ -31,6 +50,7 @@ export class BenchPeer {
   readonly name: ServerName;
   readonly #server: Server;
   readonly #onMessage: (body: string) => void;
+  readonly #connections = new Agent({ keepAlive: true, ca: tlsFile("ca.pem") });
   state: PeerState = "living";
   /** Transactions that came. */
   transactions = 0;
@@ -52,16 +72,35 @@ export class BenchPeer {
   }
 
   /** Joins `@bob` of this server by the handshake. */
-  async join(homeserver: Homeserver, roomId: string): Promise<void> {
+  async join(homeserver: Homeserver, roomId: string): Promise<JoinedRoom> {
     const rules = rulesOf(roomVersion);
     const room = encodeURIComponent(roomId);
     const joiner = encodeURIComponent(`@bob:${this.name}`);
     const make = `/_matrix/federation/v1/make_join/${room}/${joiner}?ver=${roomVersion}`;
     const made = await this.#request(homeserver, "GET", make, null);
     const template = withFields(objectField(made, "event") ?? {}, { origin_server_ts: Date.now() });
-    const event = eventFromPdu(signEvent(template, rules, this.name, testKeyOf(this.name)), rules);
-    const send = `/_matrix/federation/v2/send_join/${room}/${encodeURIComponent(event.eventId)}`;
-    await this.#request(homeserver, "PUT", send, event.pdu);
+    const join = eventFromPdu(signEvent(template, rules, this.name, testKeyOf(this.name)), rules);
+    const send = `/_matrix/federation/v2/send_join/${room}/${encodeURIComponent(join.eventId)}`;
+    const { state } = await this.#request(homeserver, "PUT", send, join.pdu);
+    const pdus = Array.isArray(state) ? state.filter(isObject) : [];
+    return { roomId, version: roomVersion, state: pdus.map((pdu) => eventFromPdu(pdu, rules)), join };
+  }
+
+  /** Signs a request, so that sending it takes no more time of the machine than it must. */
+  prepare(
+    { serverName }: Homeserver,
+    { method, uri, content }: { method: "GET" | "PUT"; uri: string; content: JsonValue },
+  ): PreparedRequest {
+    const signed = { origin: this.name, destination: trusted.serverName(serverName), method, uri, content };
+    const authorization = authorizationHeader(signed, testKeyOf(this.name));
+    return { method, uri, authorization, body: content === null ? null : JSON.stringify(content) };
+  }
+
+  /** Sends a request on a kept connection. */
+  async send({ baseUrl }: Homeserver, request: PreparedRequest): Promise<{ status: number; text: string }> {
+    const { method, uri, authorization, body } = request;
+    const agent = baseUrl.startsWith("https:") ? this.#connections : null;
+    return await exchange({ url: `${baseUrl}${uri}`, agent, authorization, method, body });
   }
 
   /** Ends it: whoever connects is refused from then on. */
@@ -69,15 +108,12 @@ export class BenchPeer {
     this.state = "gone";
     this.#server.close();
     this.#server.closeAllConnections();
+    this.#connections.destroy();
   }
 
-  async #request({ baseUrl, serverName }: Homeserver, method: string, uri: string, content: JsonValue) {
-    const signed = { origin: this.name, destination: trusted.serverName(serverName), method, uri, content };
-    const headers = { Authorization: authorizationHeader(signed, testKeyOf(this.name)) };
-    const init = content === null ? { method, headers } : { method, headers, body: JSON.stringify(content) };
-    const response = await fetch(`${baseUrl}${uri}`, init);
-    const text = await response.text();
-    if (response.status !== 200) throw new Error(`${method} ${uri} was answered ${response.status}: ${text}`);
+  async #request(homeserver: Homeserver, method: "GET" | "PUT", uri: string, content: JsonValue): Promise<JsonObject> {
+    const { status, text } = await this.send(homeserver, this.prepare(homeserver, { method, uri, content }));
+    if (status !== 200) throw new Error(`${method} ${uri} was answered ${status}: ${text}`);
     const answer: JsonValue = JSON.parse(text);
     return isObject(answer) ? answer : {};
   }

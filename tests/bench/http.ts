@@ -1,5 +1,6 @@
 /** A small HTTP client over kept connections, light enough to leave the machine to the server that is measured. */
 import { Agent, request as httpRequest, type IncomingMessage } from "node:http";
+import { request as httpsRequest } from "node:https";
 import type { JsonObject } from "../../shared/json.ts";
 
 const requestTimeoutMs = 60_000;
@@ -34,9 +35,9 @@ function apiWith(baseUrl: string, agent: Agent, accessToken: string | null): Api
     const { status, text } = await exchange({
       url: `${baseUrl}${path}`,
       agent,
-      accessToken,
+      authorization: accessToken === null ? null : `Bearer ${accessToken}`,
       method,
-      body: body ?? null,
+      body: body === undefined ? null : JSON.stringify(body),
     });
     return { status, body: parseAnswer(text) };
   };
@@ -68,25 +69,30 @@ export function textField(object: JsonObject, name: string): string {
   return value;
 }
 
-interface Exchange {
+/** One request. */
+export interface Exchange {
   readonly url: string;
-  readonly agent: Agent;
-  readonly accessToken: string | null;
+  /** Null: a connection of those that the process keeps. */
+  readonly agent: Agent | null;
+  readonly authorization: string | null;
   readonly method: Method;
-  readonly body: JsonObject | null;
+  /** JSON */
+  readonly body: string | null;
 }
 
-function exchange(input: Exchange): Promise<{ status: number; text: string }> {
-  const { url, agent, accessToken, method } = input;
-  const body = input.body === null ? null : JSON.stringify(input.body);
+/** Sends a request and reads its answer, whatever its status. */
+export function exchange(input: Exchange): Promise<{ status: number; text: string }> {
+  const { url, agent, authorization, method, body } = input;
   const headers: Record<string, string> = {};
-  if (accessToken !== null) headers.Authorization = `Bearer ${accessToken}`;
+  if (authorization !== null) headers.Authorization = authorization;
   if (body !== null) {
     headers["Content-Type"] = "application/json";
     headers["Content-Length"] = String(Buffer.byteLength(body));
   }
+  const request = url.startsWith("https:") ? httpsRequest : httpRequest;
+  const options = { method, headers, timeout: requestTimeoutMs, ...(agent === null ? {} : { agent }) };
   return new Promise((resolve, reject) => {
-    const sent = httpRequest(url, { agent, method, headers, timeout: requestTimeoutMs }, (response) => {
+    const sent = request(url, options, (response) => {
       readText(response).then((text) => resolve({ status: response.statusCode ?? 0, text }), reject);
     });
     sent.on("timeout", () => sent.destroy(new Error(`${method} ${url} was not answered in ${requestTimeoutMs} ms`)));

@@ -47,6 +47,29 @@ export interface ProcessMemory {
  * @returns empty where the system has no `/proc`.
  */
 export function memoryOfTree(rootPid: number): ProcessMemory[] {
+  return familyOf(rootPid).flatMap((pid) => {
+    const residentKib = /VmRSS:\s+(\d+)/.exec(readProcess(pid, "status"))?.[1];
+    if (residentKib === undefined) return [];
+    return [{ pid, command: readProcess(pid, "comm").trim(), residentMib: Number(residentKib) / 1024 }];
+  });
+}
+
+/** The clock of `/proc/<pid>/stat`, on every Linux. */
+const ticksPerSecond = 100;
+
+/** Seconds of processor time that all living processes have had that descend from a process; 0 without `/proc`. */
+export function cpuSecondsOfDescendants(rootPid: number): number {
+  const ticks = familyOf(rootPid).map((pid) => {
+    if (pid === rootPid) return 0;
+    // The fields after the command, which may hold anything: user and system time are the 12th and 13th of them.
+    const fields = readProcess(pid, "stat").split(") ").at(-1)?.split(" ") ?? [];
+    return Number(fields[11] ?? 0) + Number(fields[12] ?? 0);
+  });
+  return ticks.reduce((sum, own) => sum + own, 0) / ticksPerSecond;
+}
+
+/** A process and all that descend from it. */
+function familyOf(rootPid: number): number[] {
   const parents = new Map<number, number>();
   for (const name of listProcesses()) {
     const parent = /\) \S (\d+)/.exec(readProcess(name, "stat"))?.[1];
@@ -56,11 +79,7 @@ export function memoryOfTree(rootPid: number): ProcessMemory[] {
   for (const pid of family) {
     for (const [child, parent] of parents) if (parent === pid) family.push(child);
   }
-  return family.flatMap((pid) => {
-    const residentKib = /VmRSS:\s+(\d+)/.exec(readProcess(pid, "status"))?.[1];
-    if (residentKib === undefined) return [];
-    return [{ pid, command: readProcess(pid, "comm").trim(), residentMib: Number(residentKib) / 1024 }];
-  });
+  return family;
 }
 
 /** Size of a folder on disk in MiB, or null where `du` is missing. */

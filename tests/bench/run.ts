@@ -2,13 +2,16 @@
  * `npm run bench`: starts the homeserver by its own command, puts it under load over HTTP, prints a Markdown table and
  * writes `bench-results/latest.json`. With `BENCH_HOMESERVER=http://…` it measures that one instead, whose users must be
  * free to register. With the argument `core` it measures the room's core alone, without a server; with `federation-outbound`,
- * sending to a hundred other servers.
+ * sending to a hundred other servers; with `federation-inbound`, taking what another server sends, beside a Synapse;
+ * with `federation-join`, joining large rooms.
  */
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { type HomeserverProcess, startHomeserverProcess } from "../e2e/homeserver-process.ts";
 import { benchCore } from "./core.ts";
+import { benchFederationInbound } from "./federation-inbound.ts";
+import { benchFederationJoin } from "./federation-join.ts";
 import { benchFederationOutbound } from "./federation-outbound.ts";
 import { apiOf } from "./http.ts";
 import { describeMachine, diskUsageMib, memoryOfTree } from "./machine.ts";
@@ -83,5 +86,7 @@ async function memoryOf(server: HomeserverProcess | null): Promise<ReturnType<ty
 
 process.once("SIGINT", () => process.exit(130));
 if (process.argv[2] === "core") process.exitCode = (await benchCore(longestRunMs)) ? 0 : 1;
+else if (process.argv[2] === "federation-join") process.exitCode = benchFederationJoin(longestRunMs) ? 0 : 1;
 else if (process.argv[2] === "federation-outbound") process.exitCode = (await benchFederationOutbound()) ? 0 : 1;
+else if (process.argv[2] === "federation-inbound") process.exitCode = (await benchFederationInbound()) ? 0 : 1;
 else await main();

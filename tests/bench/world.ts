@@ -98,8 +98,9 @@ export async function readMessages(
   user: User,
   roomId: string,
   from: string | null,
+  limit = 100,
 ): Promise<{ eventIds: string[]; end: string | null }> {
-  const query = new URLSearchParams({ dir: "b", limit: "100" });
+  const query = new URLSearchParams({ dir: "b", limit: String(limit) });
   if (from !== null) query.set("from", from);
   const answer = await user.api.call("GET", `${v3}/rooms/${encodeURIComponent(roomId)}/messages?${query}`);
   return { eventIds: eventIdsIn(answer.chunk), end: stringField(answer, "end") };

@@ -41,7 +41,7 @@ export async function prepareSuite(workFolder: string): Promise<Suite> {
   const given = await findReplacement();
   // Go lets nothing stand in for a file of its module cache, so what was downloaded is copied.
   const folder = given?.folder ?? join(workFolder, "suite");
-  if (given === null) await cp(await downloadModule(workFolder), folder, { recursive: true, mode: 0o755 });
+  if (given === null) await copyModule(await downloadModule(workFolder), folder);
   const replaced = replacements.map(([name, ours]) => [join(folder, name), ours]);
   await writeFile(overlayFile, JSON.stringify({ Replace: Object.fromEntries(replaced) }));
   if (given !== null) return { folder: ownModule, overlayFile, workspaceFile: given.workspaceFile };
@@ -69,6 +69,12 @@ async function downloadModule(workFolder: string): Promise<string> {
   const parsed = v.safeParse(v.object({ Dir: v.string() }), JSON.parse(answer));
   if (!parsed.success) throw new SuiteUnavailable(`The Go module ${suiteModule} cannot be had: ${answer}`);
   return parsed.output.Dir;
+}
+
+/** Everything in the module cache is read-only, and a copy of that could not be removed again. */
+async function copyModule(from: string, to: string): Promise<void> {
+  await cp(from, to, { recursive: true });
+  await run("chmod", ["-R", "u+w", to]);
 }
 
 /** @returns what it printed. A refusal that it printed as JSON is an answer, too. */

@@ -200,6 +200,16 @@ describe("an invite from one of our servers to another", () => {
     expect(JSON.stringify(await alice.sync())).toContain('"hello"');
   });
 
+  it("is told with the join that follows it: by it clients know a private talk, and with whom", async () => {
+    const bob = await bobOf();
+    const roomId = await createRoom({ invite: [bob.userId], is_direct: true });
+    await federation.settle();
+    await bob.post(`v3/rooms/${encodeURIComponent(roomId)}/join`);
+    const joined = JSON.stringify((await bob.sync()).rooms);
+    expect(joined).toContain('"is_direct":true,"membership":"invite"');
+    expect(joined).toContain(`"prev_sender":"${alice.userId}"`);
+  });
+
   it("is turned down, and can be sent again", async () => {
     const bob = await bobOf();
     const roomId = await createRoom();

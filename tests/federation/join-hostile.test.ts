@@ -192,7 +192,10 @@ describe("what a server tells of a room", () => {
     ["a list", () => []],
     ["no JSON", () => new Response("<html>")],
     ["half of it", (told) => new Response(JSON.stringify(told).slice(0, 2_000))],
-    ["a room without most of its members", (told) => ({ ...told, members_omitted: true })],
+    [
+      "a room without most of its members, nor their servers",
+      (told) => ({ ...told, members_omitted: true, servers_in_room: [] }),
+    ],
     ["a room in which we are banned", (told) => ({ ...told, state: [...list(told.state), ban()] })],
   ];
 

@@ -180,6 +180,34 @@ describe("joinRoom, by way of another server", () => {
   });
 });
 
+describe("joinRoom, of a room that was left", () => {
+  it("asks the servers of then only where the client names none", async () => {
+    const alice = await federation.server("one.test").user("alice");
+    const roomId = await createRoom(alice);
+    await join(bob, roomId);
+    await bob.post(`v3/rooms/${path(roomId)}/leave`);
+    await federation.settle();
+    const before = sentTo("one.test", "/make_join/");
+    federation.server("three.test");
+    expect((await join(bob, roomId, ["three.test"])).status).toBe(502);
+    expect(sentTo("one.test", "/make_join/")).toBe(before);
+    expect((await join(bob, roomId, [])).status).toBe(200);
+  });
+});
+
+describe("what a state event has taken the place of", () => {
+  it("is shown of what another server told at the join", async () => {
+    const alice = await federation.server("one.test").user("alice");
+    const roomId = await createRoom(alice, { name: "Before" });
+    await join(bob, roomId);
+    await bob.sync();
+    await alice.put(`v3/rooms/${path(roomId)}/state/m.room.name`, { name: "After" });
+    await federation.settle();
+    const rooms = JSON.stringify((await bob.sync()).rooms);
+    expect(rooms).toContain('"prev_content":{"name":"Before"}');
+  });
+});
+
 describe("a restricted room", () => {
   async function restrictedRoom(alice: FederatedUser, allowed: string, members: JsonObject = {}): Promise<string> {
     const content = { join_rule: "restricted", allow: [{ type: "m.room_membership", room_id: allowed }] };

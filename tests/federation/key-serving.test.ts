@@ -3,7 +3,8 @@ import { minFetchIntervalMs } from "../../actors/server/verify-keys.ts";
 import { fetchKeyRing } from "../../shared/federation-api/key-ring.ts";
 import { signingKeyCacheMs } from "../../shared/federation-api/keys.ts";
 import { trusted } from "../../shared/ids.ts";
-import { isObject, type JsonObject, objectField, parseStoredObject } from "../../shared/json.ts";
+import { isObject, type JsonObject, objectField, parseStoredObject, withFields } from "../../shared/json.ts";
+import { canonicalJson } from "../../shared/matrix/canonical-json.ts";
 import { keysForEvent, keysForRequest } from "../../shared/matrix/key-ring.ts";
 import { publicKeyOf, verifyEvent, verifyJson } from "../../shared/matrix/signing.ts";
 import { rateLimits } from "../../shared/rate-limit.ts";
@@ -105,6 +106,16 @@ describe("getServerKey", () => {
         expect(verifyJson(body, us, new Map([[keyId, publicKey]]))).toBe(true);
       }
     }
+  });
+});
+
+describe("getServerKey's answer", () => {
+  it("without its signatures is what was signed, byte for byte", async () => {
+    const server = start();
+    await server.actors.server(us).rotateSigningKey();
+    const { body } = await server.request("GET", keyPath);
+    const signed = withFields(body, { signatures: undefined });
+    expect(JSON.stringify(signed)).toBe(canonicalJson(signed));
   });
 });
 

@@ -193,6 +193,7 @@ describe("an invite that is taken back", () => {
     ["is not signed", ({ pdu }) => ({ ...pdu, signatures: {} })],
     ["is signed wrongly", ({ pdu }) => ({ ...pdu, signatures: { "example.org": { "ed25519:test": "A".repeat(86) } } })],
     ["is of another server's user", ({ pdu }) => resigned(pdu, { sender: "@eve:third.test" })],
+    ["is of another user than invited", ({ pdu }) => resigned(pdu, { sender: "@mod:example.org" })],
     ["is changed", ({ pdu }) => ({ ...pdu, content: { membership: "leave", reason: "changed" } })],
     ["is of another server", ({ pdu }) => resigned(pdu, { sender: "@eve:evil.test" }, "evil.test")],
     ["is for another room", ({ pdu }) => resigned(pdu, { room_id: "!other:example.org" })],

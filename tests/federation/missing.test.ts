@@ -88,6 +88,21 @@ describe("an event that follows others which are not here", () => {
     expect(eventAt(room, String(own.body.event_id)).prevEvents).toContain(after.at(-1)?.eventId);
   });
 
+  it("gets the events that authorize it with the state of the gap's end", async () => {
+    const room = await shareRoom(federation);
+    answerHonestly(room);
+    messages(room, 10, "a");
+    room.built.join(room.bob);
+    const after = messages(room, 30, "b");
+
+    await send(room, { pdus: after.slice(-1) });
+    await federation.settle();
+
+    expect(statusOf(room, idOf(after.at(-1)))).toBe("accepted");
+    expect(asked(room, "state_ids")).toHaveLength(1);
+    expect(asked(room, "event_auth")).toEqual([]);
+  });
+
   it("may be by a user who joined in the gap", async () => {
     const room = await roomWithPower();
     answerHonestly(room);
@@ -153,6 +168,22 @@ describe("an event that follows others which are not here", () => {
     await send(room, { pdus: [next] });
     await federation.settle();
     expect(statusOf(room, next.eventId)).toBe("accepted");
+  });
+
+  it("is looked for anew as soon as its server sends another that follows it", async () => {
+    const room = await shareRoom(federation);
+    const sent = messages(room, 3);
+    await send(room, { pdus: sent.slice(-1) });
+    await federation.settle();
+    expect(waiting(room)).toBe(1);
+
+    answerHonestly(room);
+    const next = room.built.message(room.bob, "m4");
+    await send(room, { pdus: [next] });
+    await federation.settle();
+    expect(await messagesSeen(room.alice, room.roomId)).toEqual(["m1", "m2", "m3", "m4"]);
+    expect(asked(room, "get_missing_events").at(-1)?.body).toMatchObject({ latest_events: [next.eventId] });
+    expect(waiting(room)).toBe(0);
   });
 
   it("brings those after it in the same order, however they arrive", async () => {
@@ -281,6 +312,18 @@ describe("what a server answers when it is asked for missing events", () => {
     expect(seen).not.toContain("m10");
   });
 
+  it("is not asked for by its id again where it is no event of the room's version", async () => {
+    const room = await shareRoom(federation);
+    const [hidden, last] = messages(room, 2);
+    const broken = { ...hidden?.pdu, content: { body: "m1", level: 1.5 } };
+    room.peer.on(/\/get_missing_events\//, () => ({ events: [broken] }));
+    await send(room, { pdus: [last?.pdu ?? {}] });
+    await federation.settle();
+    expect(asked(room, "get_missing_events")).toHaveLength(1);
+    expect(asked(room, "event")).toEqual([]);
+    expect(waiting(room)).toBe(1);
+  });
+
   it("may hold events of other rooms: they are not taken", async () => {
     const room = await shareRoom(federation);
     const other = await room.alice.post("v3/createRoom", { preset: "public_chat" });
@@ -380,6 +423,24 @@ describe("an event whose auth events are not here", () => {
     expect(statusOf(room, joined.eventId)).toBe("outlier");
     // In the state before it, its sender is not in the room.
     expect(statusOf(room, message.eventId)).toBe("rejected");
+  });
+
+  it("does not keep those waiting that follow it once it is refused", async () => {
+    const room = await shareRoom(federation);
+    answerHonestly(room);
+    const carol = user("@carol:peer.test");
+    const ours = room.built.heads;
+    room.built.join(carol);
+    const content = { msgtype: "m.text", body: "hello" };
+    const refused = room.built.send({ sender: carol, type: "m.room.message", content, prevEvents: ours });
+    const prevEvents = [refused.eventId];
+    const next = room.built.send({ sender: room.bob, type: "m.room.message", content, prevEvents });
+    await send(room, { pdus: [refused, next] });
+    await federation.settle();
+    expect(statusOf(room, refused.eventId)).toBe("rejected");
+    expect(statusOf(room, next.eventId)).toBe("accepted");
+    expect(asked(room, "event_auth")).toHaveLength(1);
+    expect(asked(room, "get_missing_events")).toEqual([]);
   });
 
   it("of another room, is never taken (R6)", async () => {

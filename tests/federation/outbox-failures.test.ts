@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { trusted } from "../../shared/ids.ts";
 import { away, day, hour, minute, OutboundScene, ok } from "../support/outbound-scene.ts";
 import type { ReceivingPeer } from "../support/receiving-peer.ts";
 import { user } from "../support/room-builder.ts";
@@ -43,6 +44,21 @@ describe("a server that does not answer", () => {
     expect(paths.filter((path) => path.includes("/send/")).length).toBeLessThanOrEqual(30);
     // For each of them it is looked, at most once, whether the server has moved.
     expect(paths.filter((path) => !path.includes("/send/")).length).toBeLessThanOrEqual(30);
+  });
+
+  it("is asked three times in half a minute, for it may only be starting anew", async () => {
+    const roomId = await scene.room(peer);
+    peer.respond = away;
+    await scene.say(roomId, "first");
+    for (const [afterMs, count] of [
+      [0, 1],
+      [5_000, 2],
+      [15_000, 3],
+      [30_000, 3],
+    ] as const) {
+      await scene.federation.advance(afterMs);
+      expect(peer.transactions).toHaveLength(count);
+    }
   });
 
   it("costs the room one wake, and its own actor one row for the room", async () => {
@@ -336,6 +352,41 @@ describe("a crash", () => {
       }
     }
     expect(scene.outbox(peer)).toMatchObject({ txn_id: null, failures: 0 });
+  });
+
+  it("after the alarm has rung over a call that takes long holds nothing up for ever", async () => {
+    const roomId = await scene.room(peer);
+    await crashAround("deliver", "before");
+    await scene.say(roomId, "on its way");
+    await ticks();
+    scene.federation.abandonWork();
+    await scene.federation.advance(20_000);
+    restart();
+    await scene.federation.advance(3 * minute);
+    expect(peer.bodies()).toEqual(["on its way"]);
+  });
+
+  it("after a wake in the middle of a question leaves the next event to be sent at once", async () => {
+    const roomId = await scene.room(peer);
+    const head =
+      scene.server.sql("room", roomId).one<{ at: number }>("SELECT stream_position AS at FROM room")?.at ?? 0;
+    let isOver = false;
+    scene.server.onCall = async (called, call) => {
+      const answer = await call();
+      if (called !== "takeOutbound" || isOver) return answer;
+      isOver = true;
+      // The same wake again: its first answer was lost.
+      const wake = { roomId: trusted.roomId(roomId), head: head + 1, since: head };
+      await scene.server.actors.server(peer.name).roomAdvanced(wake);
+      return answer;
+    };
+    await scene.say(roomId, "one");
+    await scene.federation.advance(minute);
+    expect(isOver).toBe(true);
+    scene.server.evict();
+    await scene.say(roomId, "two");
+    await scene.federation.settle();
+    expect(peer.bodies()).toEqual(["one", "two"]);
   });
 
   it("of the egress in the middle of a request is got over within two minutes", async () => {

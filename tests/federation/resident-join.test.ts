@@ -100,6 +100,11 @@ describe("a join by a user of another server", () => {
       const member = await server.user(name);
       expect((await member.post(`v3/rooms/${encodeURIComponent(roomId)}/join`)).status).toBe(200);
     }
+    // Few are told all the same.
+    for (let index = 0; index < 20; index += 1) {
+      const banned = { user_id: `@banned${index}:one.test` };
+      expect((await alice.post(`v3/rooms/${encodeURIComponent(roomId)}/ban`, banned)).status).toBe(200);
+    }
     const made = await make("join", roomId);
     const event = signed(objectField(made.body, "event") ?? {}, "12");
     const answer = await send("join", roomId, event, "?omit_members=true");
@@ -145,6 +150,16 @@ describe("a join by a user of another server", () => {
     expect(answer.status, answer.text).toBe(200);
     const signatures = objectField(objectField(answer.body, "event") ?? {}, "signatures") ?? {};
     expect(Object.keys(signatures).sort()).toEqual(["one.test", "peer.test"]);
+  });
+
+  it.each([
+    ["no condition", [], [403, "M_FORBIDDEN"]],
+    ["a condition that is not known", [{ type: "org.example.token" }], [400, "M_UNABLE_TO_AUTHORISE_JOIN"]],
+  ])("is refused where the join rule names %s", async (_, allow, expected) => {
+    const content = { join_rule: "knock_restricted", allow };
+    const roomId = await createRoom({ initial_state: [{ type: "m.room.join_rules", state_key: "", content }] });
+    const made = await make("join", roomId);
+    expect([made.status, made.body.errcode]).toEqual(expected);
   });
 
   it("is not signed by us for somebody who meets no condition, whatever the event says", async () => {

@@ -1,8 +1,8 @@
 /** Who is in a room, across the two servers: each way in, and each way out. */
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { JsonValue } from "../../shared/json.ts";
 import type { TestUser } from "../support/client.ts";
-import { type Pair, startPair } from "./pair.ts";
+import { pairForFile } from "./lifecycle.ts";
 import {
   act,
   at,
@@ -21,15 +21,7 @@ import {
   ways,
 } from "./scene.ts";
 
-let pair: Pair;
-
-beforeAll(async () => {
-  pair = await startPair();
-});
-afterAll(() => pair?.stop());
-afterEach(({ task }) => {
-  if (task.result?.state === "fail") console.log(pair.logs());
-});
+const pair = pairForFile();
 
 /** A private room of Alice, who is at home in it, and Bob, who is not in it. */
 async function privateRoom({ host, guest }: Roles) {
@@ -66,7 +58,7 @@ const refusedJoin = (person: TestUser, roomId: string, via: string) =>
 
 describe.each(ways)("in %s", (_name, rolesOf) => {
   it("an invite is seen and taken", async () => {
-    const roles = rolesOf(pair);
+    const roles = rolesOf(pair());
     const { alice, bob, roomId } = await privateRoom(roles);
     expect((await refusedJoin(bob, roomId, roles.host.serverName)).status).toBe(403);
     await act(alice, roomId, "invite", bob.userId);
@@ -82,7 +74,7 @@ describe.each(ways)("in %s", (_name, rolesOf) => {
   });
 
   it("an invite is rejected, and made again", async () => {
-    const { alice, bob, roomId } = await privateRoom(rolesOf(pair));
+    const { alice, bob, roomId } = await privateRoom(rolesOf(pair()));
     await act(alice, roomId, "invite", bob.userId);
     await eventually(() => sectionOf(bob, roomId), isIt("invite"));
     await ok(bob.post(inRoom(roomId, "leave"), {}));
@@ -93,7 +85,7 @@ describe.each(ways)("in %s", (_name, rolesOf) => {
   });
 
   it("an invite is taken back", async () => {
-    const { alice, bob, roomId } = await privateRoom(rolesOf(pair));
+    const { alice, bob, roomId } = await privateRoom(rolesOf(pair()));
     await act(alice, roomId, "invite", bob.userId);
     await eventually(() => sectionOf(bob, roomId), isIt("invite"));
     await act(alice, roomId, "kick", bob.userId);
@@ -104,7 +96,7 @@ describe.each(ways)("in %s", (_name, rolesOf) => {
   });
 
   it("a knock is answered with an invite, and with a refusal", async () => {
-    const roles = rolesOf(pair);
+    const roles = rolesOf(pair());
     const [alice, bob, carol] = [
       await roles.host.user("alice"),
       await roles.guest.user("bob"),
@@ -132,7 +124,7 @@ describe.each(ways)("in %s", (_name, rolesOf) => {
   });
 
   it.each(["9", "12"])("of version %s, members of another room may join, and nobody else", async (version) => {
-    const roles = rolesOf(pair);
+    const roles = rolesOf(pair());
     const [alice, bob, carol] = [
       await roles.host.user("alice"),
       await roles.guest.user("bob"),
@@ -150,7 +142,7 @@ describe.each(ways)("in %s", (_name, rolesOf) => {
   });
 
   it("a user leaves and comes back", async () => {
-    const roles = rolesOf(pair);
+    const roles = rolesOf(pair());
     const { alice, bob, roomId } = await sharedRoom(roles);
     await ok(bob.post(inRoom(roomId, "leave"), {}));
     await eventually(() => membershipOf(alice, roomId, bob.userId), isIt("leave"));
@@ -166,7 +158,7 @@ describe.each(ways)("in %s", (_name, rolesOf) => {
   });
 
   it("the guest is kicked, banned and forgiven", async () => {
-    const roles = rolesOf(pair);
+    const roles = rolesOf(pair());
     const { alice, bob, roomId } = await sharedRoom(roles);
     await act(alice, roomId, "kick", bob.userId);
     await eventually(
@@ -188,7 +180,7 @@ describe.each(ways)("in %s", (_name, rolesOf) => {
   });
 
   it("the guest kicks, bans and forgives a user of the host", async () => {
-    const roles = rolesOf(pair);
+    const roles = rolesOf(pair());
     const { alice, bob, roomId } = await sharedRoom(roles);
     const carol = await roles.host.user("carol");
     await joinBy(carol, roomId, roles.host);
@@ -204,7 +196,7 @@ describe.each(ways)("in %s", (_name, rolesOf) => {
   });
 
   it("the guest invites a user of the host, and one of their own server", async () => {
-    const roles = rolesOf(pair);
+    const roles = rolesOf(pair());
     const { alice, bob, roomId } = await privateRoom(roles);
     const [carol, dave] = [await roles.host.user("carol"), await roles.guest.user("dave")];
     await act(alice, roomId, "invite", bob.userId);

@@ -1,5 +1,5 @@
 /** Our server and a Synapse, in processes of their own, which reach each other over TLS by wires that can be cut. */
-import { mkdirSync, rmSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { registerUser, type TestUser } from "../support/client.ts";
 import { federationVariables } from "../support/federated-homeservers.ts";
@@ -27,11 +27,15 @@ export interface Pair {
   /** Neither reaches the other any more. */
   part(): void;
   meet(): void;
-  /** What both have logged last. */
-  logs(): string;
+  /** Writes down what both have logged, for a person who must find out what went wrong; says where. */
+  keepLogs(name: string): void;
   stop(): Promise<void>;
 }
 
+/** With it, an administrator of ours is made. */
+export const registrationSecret = "only for tests";
+
+const logFolder = join(import.meta.dirname, "../../test-results/interop");
 let users = 0;
 
 function newUser(baseUrl: string, name = "user"): Promise<TestUser> {
@@ -57,7 +61,12 @@ export async function startPair(): Promise<Pair> {
     meet: () => {
       for (const wire of wires) wire.mend();
     },
-    logs: () => `--- Synapse\n${theirs.log()}\n--- Tessera\n${ours.log()}`,
+    keepLogs: (name) => {
+      const path = join(logFolder, `${name.replace(/[^a-zA-Z0-9]+/g, "-")}.log`);
+      mkdirSync(logFolder, { recursive: true });
+      writeFileSync(path, `--- Synapse\n${theirs.log()}\n--- Tessera\n${ours.log()}\n`);
+      console.log(`what the servers logged: ${path}`);
+    },
     stop: async () => {
       await Promise.all([ours.stop(), theirs.stop(), ...wires.map((wire) => wire.close())]);
       if (process.env.INTEROP_KEEP === undefined) rmSync(folder, { recursive: true, force: true });
@@ -70,7 +79,8 @@ async function startOurs(folder: string, wire: Wire) {
   const [port, federationPort] = [await freePort(), await freePort()];
   const serverName = `localhost:${wire.port}`;
   const ports = { SERVER_NAME: serverName, FEDERATION_PORT: String(federationPort), PORT: String(port) };
-  const variables = { ...federationVariables(wire.port), ...ports };
+  const secret = { REGISTRATION_SHARED_SECRET: registrationSecret };
+  const variables = { ...federationVariables(wire.port), ...ports, ...secret };
   wire.leadTo(federationPort);
   let written = "";
   let running: HomeserverProcess | null = null;
@@ -100,7 +110,7 @@ async function startOurs(folder: string, wire: Wire) {
     kill9: async () => {
       await ended()?.kill9();
     },
-    log: () => (written + (running?.stdout ?? "") + (running?.stderr ?? "")).split("\n").slice(-60).join("\n"),
+    log: () => written + (running?.stdout ?? "") + (running?.stderr ?? ""),
   };
 }
 

@@ -1,7 +1,7 @@
 /** The two servers without each other: cut wires, a server that is down, and one that is killed. */
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
 import type { TestUser } from "../support/client.ts";
-import { type Pair, startPair } from "./pair.ts";
+import { pairForFile } from "./lifecycle.ts";
 import {
   eventually,
   joinBy,
@@ -16,16 +16,9 @@ import {
   ways,
 } from "./scene.ts";
 
-let pair: Pair;
+const pair = pairForFile();
 
-beforeAll(async () => {
-  pair = await startPair();
-});
-afterAll(() => pair?.stop());
-beforeEach(() => pair.meet());
-afterEach(({ task }) => {
-  if (task.result?.state === "fail") console.log(pair.logs());
-});
+beforeEach(() => pair().meet());
 
 const minute = 60_000;
 
@@ -69,10 +62,10 @@ describe.each(ways)("in %s", (_name, rolesOf) => {
   it.each(["10", "12"])(
     "of version %s, what was set apart is resolved to the same state",
     async (version) => {
-      const room = await sharedRoom(rolesOf(pair), version);
+      const room = await sharedRoom(rolesOf(pair()), version);
       const { alice, bob, roomId } = room;
-      pair.part();
-      const [carol, dave] = [await rolesOf(pair).host.user("carol"), await rolesOf(pair).guest.user("dave")];
+      pair().part();
+      const [carol, dave] = [await rolesOf(pair()).host.user("carol"), await rolesOf(pair()).guest.user("dave")];
       for (let n = 0; n < 3; n += 1) {
         await setState(alice, roomId, { name: `alice ${n}` }, ["m.room.name"]);
         await setState(bob, roomId, { name: `bob ${n}` }, ["m.room.name"]);
@@ -82,15 +75,15 @@ describe.each(ways)("in %s", (_name, rolesOf) => {
         await setState(alice, roomId, { by: "alice", n }, ["test.both"]);
         await setState(bob, roomId, { by: "bob", n }, ["test.both"]);
       }
-      await joinBy(carol, roomId, rolesOf(pair).host);
-      await joinBy(dave, roomId, rolesOf(pair).guest);
+      await joinBy(carol, roomId, rolesOf(pair()).host);
+      await joinBy(dave, roomId, rolesOf(pair()).guest);
       // One side takes from the other the power that the other has used meanwhile.
       const users = version === "12" ? {} : { [alice.userId]: 100 };
       await setState(alice, roomId, { users, state_default: 50 }, ["m.room.power_levels"]);
       await say(alice, roomId, "anybody?");
       await say(bob, roomId, "somebody?");
       expect(await stateOf(alice, roomId)).not.toEqual(await stateOf(bob, roomId));
-      pair.meet();
+      pair().meet();
       await sameMessages(room, 4);
       await untilSameState(alice, bob, roomId, minute);
       // Said after both have heard of both branches, by each.
@@ -105,7 +98,7 @@ describe.each(ways)("in %s", (_name, rolesOf) => {
   );
 
   it("a ban that a guest did not hear of ends what they said meanwhile", async () => {
-    const { host, guest } = rolesOf(pair);
+    const { host, guest } = rolesOf(pair());
     const room = await sharedRoom({ host, guest });
     const { alice, bob, roomId } = room;
     const carol = await guest.user("carol");
@@ -114,12 +107,12 @@ describe.each(ways)("in %s", (_name, rolesOf) => {
       () => membershipOf(alice, roomId, carol.userId),
       (membership) => membership === "join",
     );
-    pair.part();
+    pair().part();
     await setState(alice, roomId, { membership: "ban" }, ["m.room.member", carol.userId]);
     await setState(carol, roomId, { membership: "join", displayname: "not banned" }, ["m.room.member", carol.userId]);
     await say(alice, roomId, "gone");
     await say(bob, roomId, "still here");
-    pair.meet();
+    pair().meet();
     await eventually(
       () => membershipOf(bob, roomId, carol.userId),
       (membership) => membership === "ban",
@@ -131,7 +124,7 @@ describe.each(ways)("in %s", (_name, rolesOf) => {
   }, 120_000);
 
   it("the guest's server is down for a while and catches up", async () => {
-    const { host, guest } = rolesOf(pair);
+    const { host, guest } = rolesOf(pair());
     const room = await sharedRoom({ host, guest });
     await guest.stop();
     for (let n = 0; n < 60; n += 1) await say(room.alice, room.roomId, `missed ${n}`);
@@ -148,8 +141,8 @@ describe("kill -9 of ours in the middle of a conversation", () => {
   it.each(ways)(
     "in %s loses nothing that was confirmed, and repeats nothing",
     async (_name, rolesOf) => {
-      const room = await sharedRoom(rolesOf(pair));
-      const ourPerson = rolesOf(pair).host.kind === "ours" ? room.alice : room.bob;
+      const room = await sharedRoom(rolesOf(pair()));
+      const ourPerson = rolesOf(pair()).host.kind === "ours" ? room.alice : room.bob;
       const theirPerson = ourPerson === room.alice ? room.bob : room.alice;
       const confirmed: string[] = ["here I am", "so you are"];
       const speak = async (person: TestUser, prefix: string, count: number) => {
@@ -166,9 +159,9 @@ describe("kill -9 of ours in the middle of a conversation", () => {
         async () => confirmed.length,
         (count) => count > 15,
       );
-      await pair.ours.kill9();
+      await pair().ours.kill9();
       await early;
-      await pair.ours.start();
+      await pair().ours.start();
       await speak(ourPerson, "ours again", 10);
       await theirs;
       for (const person of [ourPerson, theirPerson]) {

@@ -1,24 +1,29 @@
 /** Rooms of both servers in each version: joining, talking, and the same state. */
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { type Pair, startPair } from "./pair.ts";
-import { eventually, joinBy, makeOpenRoom, messages, say, setState, untilSameState, ways } from "./scene.ts";
+import { describe, expect, it } from "vitest";
+import { pairForFile } from "./lifecycle.ts";
+import {
+  at,
+  eventually,
+  inRoom,
+  joinBy,
+  makeOpenRoom,
+  messages,
+  ok,
+  say,
+  send,
+  setState,
+  untilSameState,
+  ways,
+} from "./scene.ts";
 
-let pair: Pair;
-
-beforeAll(async () => {
-  pair = await startPair();
-});
-afterAll(() => pair?.stop());
-afterEach(({ task }) => {
-  if (task.result?.state === "fail") console.log(pair.logs());
-});
+const pair = pairForFile();
 
 const numbered = (prefix: string, count: number) => Array.from({ length: count }, (_, n) => `${prefix}${n}`);
 const from = (prefix: string) => (body: string) => body.startsWith(prefix);
 
 describe.each(ways)("%s", (_name, rolesOf) => {
-  it.each(["6", "9", "10", "11", "12"])("of version %s is joined and talked in", async (version) => {
-    const { host, guest } = rolesOf(pair);
+  it.each(["1", "3", "6", "9", "10", "11", "12"])("of version %s is joined and talked in", async (version) => {
+    const { host, guest } = rolesOf(pair());
     const [alice, bob] = [await host.user("alice"), await guest.user("bob")];
     const roomId = await makeOpenRoom(alice, version, { name: "Attic", topic: "old things" });
     await say(alice, roomId, "before");
@@ -40,7 +45,7 @@ describe.each(ways)("%s", (_name, rolesOf) => {
   });
 
   it("carries 100 messages each way, in order, once", async () => {
-    const { host, guest } = rolesOf(pair);
+    const { host, guest } = rolesOf(pair());
     const [alice, bob] = [await host.user("alice"), await guest.user("bob")];
     const roomId = await makeOpenRoom(alice);
     await joinBy(bob, roomId, host);
@@ -59,4 +64,55 @@ describe.each(ways)("%s", (_name, rolesOf) => {
       expect(seen).toHaveLength(200);
     }
   }, 120_000);
+
+  it.each(["10", "11"])("of version %s, what one redacts is gone for the other", async (version) => {
+    const { host, guest } = rolesOf(pair());
+    const [alice, bob] = [await host.user("alice"), await guest.user("bob")];
+    const roomId = await makeOpenRoom(alice, version);
+    await joinBy(bob, roomId, host);
+    for (const [person, other] of [
+      [alice, bob],
+      [bob, alice],
+    ] as const) {
+      const eventId = await say(person, roomId, `regretted by ${person.userId}`);
+      const path = inRoom(roomId, `event/${encodeURIComponent(eventId)}`);
+      await eventually(
+        () => ok(other.get(path)),
+        (event) => at(event, "content", "body") !== undefined,
+      );
+      await ok(person.put(inRoom(roomId, `redact/${encodeURIComponent(eventId)}/regret`), { reason: "regret" }));
+      const redacted = await eventually(
+        () => ok(other.get(path)),
+        (event) => at(event, "content", "body") === undefined,
+      );
+      expect(at(redacted, "unsigned", "redacted_because", "sender")).toBe(person.userId);
+    }
+  });
+
+  it("brings content of every kind as it was", async () => {
+    const { host, guest } = rolesOf(pair());
+    const [alice, bob] = [await host.user("alice"), await guest.user("bob")];
+    const roomId = await makeOpenRoom(alice);
+    await joinBy(bob, roomId, host);
+    const content = {
+      "": "no name",
+      "ключ \u{1f511}": '\u{1d11e} \u2028 \u0000 \u007f " \\ / <&>',
+      numbers: [0, -1, 9007199254740991, -9007199254740991],
+      nested: { a: [[[{ b: null, c: true, d: false }]]], e: {}, f: [] },
+      "\uffff": 1,
+      "\u{10000}": 2,
+      long: "\u00e4".repeat(30_000),
+    };
+    for (const [person, other] of [
+      [alice, bob],
+      [bob, alice],
+    ] as const) {
+      const eventId = await send(person, roomId, "test.content", content);
+      const event = await eventually(
+        () => ok(other.get(inRoom(roomId, `event/${encodeURIComponent(eventId)}`))),
+        () => true,
+      );
+      expect(event.content).toEqual(content);
+    }
+  });
 });

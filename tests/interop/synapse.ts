@@ -25,7 +25,8 @@ export async function prepareSynapse(folder: string, namePort: number): Promise<
   const python = process.env.SYNAPSE_PYTHON;
   if (python === undefined) throw new Error("SYNAPSE_PYTHON is not set: use npm run test:interop");
   const [clientPort, federationPort] = [await freePort(), await freePort()];
-  const serverName = `localhost:${namePort}`;
+  // Another host than ours, for the lists that tell hosts apart; and a server that has no name but its address.
+  const serverName = `127.0.0.1:${namePort}`;
   const config = join(folder, "homeserver.yaml");
   const settings = settingsOf({ folder, serverName, clientPort, federationPort });
   // YAML is a superset of JSON.
@@ -38,7 +39,7 @@ export async function prepareSynapse(folder: string, namePort: number): Promise<
     spawn(python, args(extra), { cwd: folder, env: environment, stdio: ["ignore", output, output] });
   await finished(launch(["--generate-keys"]));
   const baseUrl = `http://127.0.0.1:${clientPort}`;
-  const log = () => tail(join(folder, "homeserver.log"), 60) + tail(join(folder, "output.log"), 20);
+  const log = () => tail(join(folder, "homeserver.log"), 3_000) + tail(join(folder, "output.log"), 60);
   let running: ChildProcess | null = null;
   return {
     baseUrl,

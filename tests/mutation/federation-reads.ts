@@ -47,7 +47,12 @@ export const federationReadMutants: Mutant[] = [
     ],
   ]),
   ...mutantsOf("actors/room/serve-walk.ts", reads, [
-    ["the budget of a walk", "this.#seen.has(eventId) || this.#left <= 0", "this.#seen.has(eventId)", "no more than"],
+    [
+      "the budget of a walk for others",
+      "this.#seen.has(eventId) || this.#left <= 0",
+      "this.#seen.has(eventId)",
+      "no more than",
+    ],
     [
       "rejected events in a walk",
       'return record.status === "accepted" || record.status === "soft_failed";',
@@ -87,6 +92,7 @@ export const federationReadMutants: Mutant[] = [
     ["limits of today for events of the past", "{ isPast: receipt.past !== undefined }", "{}", "more than is allowed"],
   ]),
   ...mutantsOf("actors/room/gaps.ts", gaps, [
+    ["a gap right behind what a client has", "position >= after", "position > after", "ends the timeline"],
     ["room in the stream for a gap", "tx.room.skipPositions(gapPositions);", "", "filled where it is"],
   ]),
   ...mutantsOf("actors/room/persist.ts", gaps, [

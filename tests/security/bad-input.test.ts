@@ -222,8 +222,8 @@ describe("what is not there, or not allowed", () => {
       "PUT",
       (s) => path`v3/rooms/${s.roomId}/state/m.room.create`,
       {},
-      403,
-      "M_FORBIDDEN",
+      400,
+      "M_INVALID_PARAM",
     ],
     [
       "another's membership",

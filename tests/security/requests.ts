@@ -51,15 +51,15 @@ export async function setScene(server: TestServer, prefix: string): Promise<Scen
     kind: "override",
     ruleId: ".m.rule.master",
     receiptType: "m.read",
-    queryType: "profile",
-    serverName: "localhost",
-    keyId: "ed25519:a",
-    roomVersion: "12",
   };
   return { alice, bob, carol, admin, roomId, eventId, params };
 }
 
-async function registerAdmin(server: TestServer, username: string): Promise<TestUser> {
+/** Registers an administrator of a server with {@link sharedSecret}. */
+export async function registerAdmin(
+  server: Pick<TestServer, "anybody" | "login">,
+  username: string,
+): Promise<TestUser> {
   const at = "/_synapse/admin/v1/register";
   const nonce = text(await server.anybody().get(at), "nonce");
   const password = "an admin's password";

@@ -41,7 +41,8 @@ describe("parseSelfhostConfig", () => {
 
   it("gives the Worker the variables under the operator's names", () => {
     const federation = { FEDERATION: "off", FEDERATION_DOMAIN_DENY: "a.example", DNS_OVER_HTTPS: "off" };
-    const given = { SERVER_NAME: "example.org", REGISTRATION: "closed", RATE_LIMITS: "off", ...federation };
+    const registration = { SERVER_NAME: "example.org", REGISTRATION: "closed", RATE_LIMITS: "off" };
+    const given = { ...registration, DEFAULT_ROOM_VERSION: "11", ...federation };
     expect(parseSelfhostConfig(given, "/").workerVariables).toEqual({
       ...given,
       PUBLIC_BASEURL: "https://example.org",
@@ -70,6 +71,7 @@ describe("npm start with a wrong value", () => {
 
   const wrong: readonly [variable: string, env: () => Record<string, string>][] = [
     ["SERVER_NAME", () => ({ SERVER_NAME: "not a name" })],
+    ["DEFAULT_ROOM_VERSION", () => ({ DEFAULT_ROOM_VERSION: "13" })],
     ["PORT", () => ({ PORT: "80x" })],
     ["PORT", () => ({ PORT: "0" })],
     ["PORT", () => ({ PORT: "65536" })],

@@ -1,4 +1,5 @@
 /** What must be true of several servers when everything has come to rest. */
+import { trusted } from "../../shared/ids.ts";
 import type { SimClient } from "./clients.ts";
 import type { FederationLedger } from "./federation-ledger.ts";
 import type { SimServer } from "./federation-server.ts";
@@ -97,7 +98,12 @@ export function checkRoom(
     checkCopy(copy, wrong);
     // What was promised while the server was in the room.
     for (const { roomId, eventId, server, what } of ledger.events) {
-      if (roomId !== first.roomId || !(residents.has(copy.server.name) || server === copy.server.name)) continue;
+      if (
+        roomId !== first.roomId ||
+        ledger.old.has(eventId) ||
+        !(residents.has(copy.server.name) || server === copy.server.name)
+      )
+        continue;
       const status = copy.events.get(eventId)?.status;
       if (status !== "accepted" && status !== "soft_failed") {
         wrong.push(`${copy.server.name} has not ${what} ${eventId} of ${server} (${status})`);
@@ -128,7 +134,8 @@ function checkCopy(copy: RoomCopy, wrong: string[]): void {
   }
   const stored = sql.all<{ user_id: string; membership: string }>("SELECT user_id, membership FROM room_memberships");
   for (const { user_id: userId, membership } of stored) {
-    if (copy.members.get(userId) !== membership) {
+    // Who was undone by how forks were resolved counts as one who has left.
+    if ((copy.members.get(userId) ?? "leave") !== membership) {
       wrong.push(`${copy.server.name} stores ${membership} of ${userId}, who is ${copy.members.get(userId)}`);
     }
   }
@@ -155,15 +162,21 @@ export function checkQueues(server: SimServer, isAway: (name: string) => boolean
 
 /** From their joining on, a member was told every event, once, in the order of their server. */
 export function checkTimeline(client: SimClient, copy: RoomCopy): string[] {
-  if (copy.members.get(client.userId) !== "join") return [];
+  const model = client.rooms.get(trusted.roomId(copy.roomId));
+  const isMember = copy.members.get(client.userId) === "join";
+  if ((model?.place === "join") !== isMember) {
+    return [`${client.label}: thinks ${model?.place}, is ${copy.members.get(client.userId)}`];
+  }
+  if (!isMember) return [];
   const inOrder = [...copy.events.values()].filter(({ position }) => position !== null && position >= 0);
   const own = (event: StoredEvent): boolean => event.type === "m.room.member" && event.stateKey === client.userId;
   const changes = inOrder.filter(own);
   const lastOut = changes.findLastIndex(({ membership }) => membership !== "join");
   const joined = changes[lastOut + 1];
-  if (joined === undefined) return [`${client.label}: nobody knows when they joined`];
+  // Who is in because of how forks were resolved did not see it in the timeline.
+  if (joined === undefined) return [];
   const expected = inOrder.slice(inOrder.indexOf(joined)).map(({ eventId }) => eventId);
-  const items = client.rooms.get(copy.host.name as never)?.items ?? [];
+  const items = model?.items ?? [];
   const actual = items.map((item) => (item.kind === "gap" ? "a gap" : item.eventId));
   const from = actual.lastIndexOf(joined.eventId);
   if (from === -1) return [`${client.label}: was never told of joining`];

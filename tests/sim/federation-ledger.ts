@@ -14,6 +14,8 @@ export interface AcknowledgedEvent {
 export class FederationLedger {
   readonly rooms: RoomId[] = [];
   readonly events: AcknowledgedEvent[] = [];
+  /** Events of the time before anything was promised: to set what is set already is answered with them. */
+  readonly old = new Set<string>();
   readonly counts = new Map<string, { asked: number; granted: number }>();
 
   count(operation: string, isGranted: boolean): void {

@@ -46,7 +46,7 @@ export class Network implements Wire {
   readonly foreign = new Map<string, Foreign>();
   /** `from>to`: nothing gets through in this direction, be it a request or an answer. */
   readonly cuts = new Set<string>();
-  /** Server → how many requests others made to it. */
+  /** Server → how many requests others made to it, not counting those for where it is. */
   readonly requestsTo = new Map<string, number>();
   readonly #options: NetworkOptions;
 
@@ -91,8 +91,8 @@ export class Network implements Wire {
 
   exchange(from: string, target: Target, request: Exchange): Promise<Answered> {
     const to = target.tlsName;
-    this.requestsTo.set(to, (this.requestsTo.get(to) ?? 0) + 1);
     const { method, path, headers, body } = request;
+    if (path.startsWith("/_matrix/")) this.requestsTo.set(to, (this.requestsTo.get(to) ?? 0) + 1);
     return this.#carry(`${from} ⇒ ${to} ${method} ${brief(path)}`, {
       isCut: () => this.isCut(from, to),
       isAnswerCut: () => this.isCut(to, from),

@@ -75,7 +75,9 @@ async function setJoinRule({ person, roomId }: Deed): Promise<void> {
 }
 
 async function actOn({ person, roomId, everybody }: Deed, action: "kick" | "ban" | "unban" | "invite"): Promise<void> {
-  const others = everybody.filter((other) => other !== person && (action === "invite" || !other.isAnchor));
+  const others = everybody.filter(
+    (other) => other !== person && (action === "invite" || action === "unban" || !other.isAnchor),
+  );
   if (others.length === 0) return;
   const target: UserId = person.random.pick(others).userId;
   await person.ask(action, "POST", `${roomPath(roomId)}/${action}`, { user_id: target });

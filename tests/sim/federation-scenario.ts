@@ -4,6 +4,7 @@ import { stringField } from "../../shared/json.ts";
 import type { EgressRpc } from "../../shared/rpc/egress.ts";
 import { foreverMs, SimClient } from "./clients.ts";
 import { type FaultRates, faultRatesOf } from "./faults.ts";
+import { ByzantineServer } from "./federation-byzantine.ts";
 import { checkQueues, checkRoom, checkTimeline, copiesOf } from "./federation-invariants.ts";
 import { FederationLedger } from "./federation-ledger.ts";
 import { Network } from "./federation-network.ts";
@@ -22,6 +23,8 @@ export interface FederationOptions {
   kinds?: Record<KindName, ActorKind>;
   plantEgress?: (rpc: EgressRpc) => EgressRpc;
   onTrace?: (line: string) => void;
+  /** Sees the servers when all is over. */
+  inspect?: (network: Network) => void;
 }
 
 export interface FederationOutcome {
@@ -41,6 +44,9 @@ const quietMs = 3 * 60 * 60_000;
 /** After a last word in a room, until it must be everywhere. */
 const shortQuietMs = 30 * 60_000;
 const maxSteps = 100_000;
+const dayMs = 24 * 60 * 60_000;
+/** What a server that is gone may cost each other. */
+const maxRequestsPerDay = 30;
 
 /** Runs the scenario of a seed. Never throws: what goes wrong is a violation. */
 export async function runFederation(options: FederationOptions): Promise<FederationOutcome> {
@@ -59,6 +65,7 @@ export async function runFederation(options: FederationOptions): Promise<Federat
   violations.unshift(...network.violations);
   const { traceHash, stepCount, trace } = network.scheduler;
   const counts = [...run.ledger.counts.values()];
+  options.inspect?.(network);
   network.close();
   return {
     violations,
@@ -78,20 +85,29 @@ function ratesOf(random: Random): FaultRates {
   return { ...faultRatesOf(random.fork("rates")), clockJump: 0 };
 }
 
+/**
+ * Whether all servers have each other's keys from the beginning. Without, a server may join while the keys of another can be
+ * had from nobody: it leaves that one's events out of the state, and does not come back for them.
+ */
+const knowsKeys = process.env.SIM_COLD_KEYS === undefined;
+
 class Run {
   readonly ledger = new FederationLedger();
   eventCount = 0;
   readonly #network: Network;
   readonly #random: Random;
   readonly #options: FederationOptions;
+  readonly #version: string;
   readonly #people: Resident[] = [];
-  /** Servers that are in the first room from the beginning. */
+  #byzantine: ByzantineServer | null = null;
+  /** Servers that are in the room from the beginning to the end. */
   readonly #residents = new Set<string>();
 
   constructor(network: Network, random: Random, options: FederationOptions) {
     this.#network = network;
     this.#random = random;
     this.#options = options;
+    this.#version = random.pick(["6", "10", "11", "12"]);
   }
 
   async play(): Promise<void> {
@@ -111,6 +127,7 @@ class Run {
     if (this.#network.hasViolations) return;
     await this.#within(Promise.all(this.#people.map(({ client }) => client.fillGaps())));
     this.#check();
+    if (this.#byzantine !== null && !this.#network.hasViolations) await this.#outlive(this.#byzantine);
   }
 
   /** Accounts, a room, and those who are in it from the beginning, before anything goes wrong. */
@@ -127,12 +144,46 @@ class Run {
     if (founder === undefined) throw new Error("nobody is here");
     const roomId = await this.#makeRoom(founder);
     this.#residents.add(founder.server.name);
+    const inside = new Set([founder.server.name]);
     for (const person of this.#people.slice(1)) {
-      if (!this.#random.chance(person.isAnchor && !this.#residents.has(person.server.name) ? 0.75 : 0.5)) continue;
-      const via = this.#random.pick([...this.#residents]);
+      if (!this.#random.chance(person.isAnchor ? 0.75 : 0.4)) continue;
+      const via = this.#random.pick([...inside]);
       if (!(await person.join(roomId, [via]))) throw new Error(`${person.userId} could not join`);
-      this.#residents.add(person.server.name);
+      inside.add(person.server.name);
+      if (person.isAnchor) this.#residents.add(person.server.name);
     }
+    if (this.#random.chance(0.3)) {
+      this.#byzantine = new ByzantineServer(this.#network, "evil.test", this.#random.fork("byzantine"));
+      await this.#byzantine.join(roomId, founder.server.name, this.#version);
+    }
+    if (knowsKeys) await this.#exchangeKeys();
+    for (const copy of copiesOf(this.#network.servers.values(), roomId)) {
+      for (const eventId of copy.events.keys()) this.ledger.old.add(eventId);
+    }
+  }
+
+  /** All have each other's keys. */
+  async #exchangeKeys(): Promise<void> {
+    const servers = [...this.#network.servers.values()];
+    const keys = await Promise.all(
+      servers.map(async ({ name, world }) => {
+        const key = await world.outside("setup").server(trusted.serverName(name)).getSigningKey();
+        return { name: trusted.serverName(name), keyId: key.keyId };
+      }),
+    );
+    if (this.#byzantine !== null) keys.push(this.#byzantine.key);
+    const validAt = this.#network.scheduler.clock.now();
+    const asked = servers.flatMap(({ name, world }) =>
+      keys
+        .filter((key) => key.name !== name)
+        .map((key) =>
+          world
+            .outside("setup")
+            .server(key.name)
+            .getVerifyKeys({ keyIds: [key.keyId], validAt }),
+        ),
+    );
+    await Promise.all(asked);
   }
 
   async #register(server: SimServer, name: string): Promise<Resident> {
@@ -169,8 +220,8 @@ class Run {
   }
 
   async #makeRoom(founder: Resident): Promise<RoomId> {
-    const version = this.#random.pick(["6", "10", "11", "12"]);
-    const users: Record<string, number> = {};
+    const version = this.#version;
+    const users: Record<string, number> = { "@mallory:evil.test": this.#random.pick([0, 50]) };
     for (const { userId, isAnchor } of this.#people)
       users[userId] = this.#random.pick(isAnchor ? [50, 75, 100] : [0, 25, 50]);
     if (version === "12") delete users[founder.userId];
@@ -198,7 +249,29 @@ class Run {
         await person.pause(person.random.chance(0.1) ? person.random.int(5_000, 120_000) : person.random.int(0, 500));
       }
     });
-    await Promise.all(deeds);
+    await Promise.all([...deeds, this.#misbehave(Math.round(total / 3))]);
+  }
+
+  async #misbehave(count: number): Promise<void> {
+    const servers = [...this.#residents];
+    for (let done = 0; done < count && this.#byzantine !== null; done += 1) {
+      await this.#byzantine.misbehave(servers);
+      await this.#network.scheduler.sleep("the byzantine server goes on", this.#random.int(10, 3_000));
+    }
+  }
+
+  /** What a server that is gone for good costs in a day. */
+  async #outlive(byzantine: ByzantineServer): Promise<void> {
+    byzantine.isDead = true;
+    const { requestsTo } = this.#network;
+    await this.#lastWords();
+    requestsTo.clear();
+    await this.#rest(dayMs);
+    const perServer = (requestsTo.get(byzantine.name) ?? 0) / this.#network.servers.size;
+    if (perServer > maxRequestsPerDay) {
+      const [server] = this.#network.servers.values();
+      server?.world.violations.push(`a dead server was asked ${perServer} times a day by each`);
+    }
   }
 
   /** One server after the other says something in each room, so that all have the same to build on. */
@@ -227,7 +300,8 @@ class Run {
         if (copy !== undefined) server.world.violations.push(...checkTimeline(client, copy));
       }
     }
-    for (const server of servers) server.world.violations.push(...checkQueues(server, () => false));
+    for (const server of servers)
+      server.world.violations.push(...checkQueues(server, (name) => name === this.#byzantine?.name));
   }
 
   /** Lets time pass. */

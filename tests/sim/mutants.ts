@@ -1,5 +1,5 @@
 /** Bugs planted from outside, to show that the simulation finds such. The production code knows nothing of them. */
-import type { ActorContext } from "../../actors/context.ts";
+import type { ActorContext, Alarm } from "../../actors/context.ts";
 import type { Sql } from "../../schema/sql.ts";
 import { formatSyncToken, parseSyncToken } from "../../shared/matrix/stream-token.ts";
 import type { Actors } from "../../shared/rpc/actors.ts";
@@ -23,18 +23,20 @@ export const mutants: readonly Mutant[] = [
 ];
 
 /** Where a bug can stand: between an actor and its database, its peers, or its callers. */
-interface Plant {
+export interface Plant {
   sql?: (base: ActorContext) => Sql;
   actors?: (base: ActorContext) => Actors;
+  alarm?: (base: ActorContext) => Alarm;
   rpc?: (rpc: object) => object;
 }
 
-function planted(kindName: KindName, plant: Plant): Record<KindName, ActorKind> {
+export function planted(kindName: KindName, plant: Plant): Record<KindName, ActorKind> {
   const kind = productionKinds[kindName];
   const start: ActorKind["start"] = (base, name, waiters) => {
     const sql = plant.sql?.(base) ?? base.sql;
     const actors = plant.actors?.(base) ?? base.actors;
-    const actor = kind.start({ ...base, sql, actors }, name, waiters);
+    const alarm = plant.alarm?.(base) ?? base.alarm;
+    const actor = kind.start({ ...base, sql, actors, alarm }, name, waiters);
     return { ...actor, rpc: plant.rpc?.(actor.rpc) ?? actor.rpc };
   };
   return { ...productionKinds, [kindName]: { ...kind, start } };
@@ -47,7 +49,7 @@ function withoutWakes(base: ActorContext): Actors {
   return { ...base.actors, user };
 }
 
-function replacing<T extends object>(
+export function replacing<T extends object>(
   target: T,
   method: string,
   replacement: (input: Record<string, unknown>) => Promise<unknown>,
@@ -61,7 +63,7 @@ const stepsBehind = 10;
 const openDatabases = new WeakSet<object>();
 
 /** Everything is answered at once and committed later; an instance that dies in between takes it with it. */
-function writeBehind(base: ActorContext): Sql {
+export function writeBehind(base: ActorContext): Sql {
   const { sql } = base;
   // The counters of usage belong to the database: one object through all lives of the actor.
   const database = sql.usage;
@@ -99,7 +101,7 @@ function writeBehind(base: ActorContext): Sql {
 }
 
 /** Writes that match go nowhere. */
-function ignoring(sql: Sql, pattern: RegExp): Sql {
+export function ignoring(sql: Sql, pattern: RegExp): Sql {
   return {
     ...sql,
     run: (query, ...bindings) => {

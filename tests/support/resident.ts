@@ -15,6 +15,8 @@ export interface Misbehaviour {
   template?: (template: JsonObject) => JsonValue;
   /** Changes the room version that it claims; undefined: claims none. */
   roomVersion?: () => string | undefined;
+  /** Leaves members out of the answer to `send_join` where that is asked for, as an honest server may. */
+  omitsMembers?: boolean;
   /** Changes the answer to `send_join`. */
   answer?: (answer: JsonObject) => JsonValue | Response;
 }
@@ -26,6 +28,8 @@ export class Resident {
   /** Member events that it was sent. */
   readonly taken: MatrixEvent[] = [];
   readonly misbehaviour: Misbehaviour;
+  /** Null: it says to be alone. */
+  serversInRoom: string[] | null = null;
   /** The member who authorizes restricted joins. */
   authoriser: UserId | null = null;
 
@@ -34,7 +38,9 @@ export class Resident {
     this.built = built;
     this.misbehaviour = misbehaviour;
     this.peer.on(/\/make_(join|leave|knock)\//, (request) => this.#offer(new URL(request.url)));
-    this.peer.on(/\/v2\/send_join\//, async (request) => this.#join(await request.json()));
+    this.peer.on(/\/v2\/send_join\//, async (request) =>
+      this.#join(await request.json(), request.url.endsWith("?omit_members=true")),
+    );
     this.peer.on(/\/v2\/send_leave\//, async (request) => {
       this.#take(await request.json());
       return {};
@@ -77,9 +83,10 @@ export class Resident {
     return event;
   }
 
-  #join(pdu: JsonObject): JsonValue | Response {
+  #join(pdu: JsonObject, mayOmit: boolean): JsonValue | Response {
     this.#take(pdu);
-    const state = [...this.built.state.values()];
+    const omits = mayOmit && this.misbehaviour.omitsMembers === true;
+    const state = [...this.built.state.values()].filter((event) => !omits || event.type !== "m.room.member");
     const chain = new HonestAnswers(this.built).authChain(state);
     const { rules } = this.built;
     const answer = {
@@ -87,8 +94,8 @@ export class Resident {
       state: state.map((event) => event.pdu),
       auth_chain: chain.map((event) => event.pdu),
       event: this.authoriser === null ? pdu : countersignEvent(pdu, rules, this.peer.name, this.peer.key),
-      members_omitted: false,
-      servers_in_room: [this.peer.name],
+      members_omitted: omits,
+      servers_in_room: this.serversInRoom ?? [this.peer.name],
     };
     return this.misbehaviour.answer?.(answer) ?? answer;
   }

@@ -49,6 +49,9 @@ export class Egress extends WorkerEntrypoint<EgressEnv> implements EgressRpc {
   joinRoom(...args: Args<"joinRoom">) {
     return this.#rpc.joinRoom(...args);
   }
+  completeState(...args: Args<"completeState">) {
+    return this.#rpc.completeState(...args);
+  }
   resumeJoin(...args: Args<"resumeJoin">) {
     return this.#rpc.resumeJoin(...args);
   }

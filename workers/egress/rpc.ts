@@ -2,6 +2,7 @@ import type { EgressRpc } from "../../shared/rpc/egress.ts";
 import { reply } from "../../shared/rpc/reply.ts";
 import type { EgressContext } from "./context.ts";
 import { deliver } from "./deliver.ts";
+import { completeState } from "./procedures/complete-state.ts";
 import { inviteUser } from "./procedures/invite.ts";
 import { joinRoom, resumeJoin } from "./procedures/join.ts";
 import { knockRoom } from "./procedures/knock.ts";
@@ -18,6 +19,7 @@ export function egressRpc(egress: EgressContext): EgressRpc {
         return null;
       }),
     joinRoom: (input) => reply(() => joinRoom(egress, input)),
+    completeState: (input) => reply(() => completeState(egress, input)),
     resumeJoin: (input) => reply(() => resumeJoin(egress, input)),
     leaveRoom: (input) => reply(() => leaveRoom(egress, input)),
     startLeave: (input) => reply(() => startLeave(egress, input)),

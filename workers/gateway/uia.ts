@@ -81,6 +81,7 @@ async function proveStage(services: Services, request: UiaRequest, progress: Pro
   if (flow === undefined) {
     throw challenge(request, progress, errors.unrecognized(`${stage} is not a stage that can be proven now`));
   }
+  if (stage === "m.login.password") assertRequesterIsNamed(services, request, auth);
   try {
     await stages[stage]?.(services, request, auth, progress.session);
   } catch (thrown) {
@@ -88,6 +89,17 @@ async function proveStage(services: Services, request: UiaRequest, progress: Pro
     if (!(thrown instanceof MatrixError) || thrown.status === 429 || thrown.status >= 500) throw thrown;
     throw challenge(request, progress, thrown);
   }
+}
+
+/**
+ * Nobody acts for somebody else by knowing that one's password: trying again would not help.
+ * @throws MatrixError M_FORBIDDEN
+ */
+function assertRequesterIsNamed({ config }: Services, { userId }: UiaRequest, auth: JsonObject): void {
+  const named = passwordLoginUser(auth, config.serverName);
+  // Without an identifier, the requester is who is meant: their token says so.
+  if (named === userId || (named === null && objectField(auth, "identifier") === null)) return;
+  throw errors.forbidden("The password is not asked of that user");
 }
 
 /** Whether a flow has this stage and everything before it is done. A stage that is done may be repeated. */
@@ -103,10 +115,7 @@ const stages: Readonly<Record<string, StageProof>> = {
   "m.login.password": async (services, request, auth) => {
     const password = stringField(auth, "password");
     if (password === null) throw errors.missingParam("auth.password: missing");
-    const named = passwordLoginUser(auth, services.config.serverName);
-    // Without an identifier, the requester is who is meant: their token says so.
-    const isRequester = named === request.userId || (named === null && objectField(auth, "identifier") === null);
-    if (request.userId === null || !isRequester) throw errors.forbidden("Invalid username or password");
+    if (request.userId === null) throw errors.forbidden("Invalid username or password");
     await services.actors.user(request.userId).checkPassword(password);
   },
   "m.login.registration_token": async ({ actors, config, clientAddress }, _request, auth, session) => {

@@ -1,3 +1,4 @@
+import type { EventId } from "../../../shared/ids.ts";
 import type { RoomVersionRules } from "../../../shared/matrix/room-version.ts";
 import type { StateNode } from "../state-tree.ts";
 import type { EventRecord } from "./events.ts";
@@ -15,19 +16,25 @@ export class RoomCaches {
   readonly nodes = new Cache<number, StateNode>(maxNodes);
   readonly events = new Cache<number, EventRecord>(maxEvents);
   /** `type "\0" state_key` → state_key_nid; a type and a state key that hold NUL are not cached. */
+  /** event id → event_nid, of events that are cached, or have been. */
+  readonly eventNids = new Cache<EventId, number>(maxEvents);
   readonly stateKeys = new Cache<string, number>(maxStateKeys);
   rules: RoomVersionRules | null = null;
   /** Whether any other server is in the room; null: not known. */
   isAnyServerIn: boolean | null = null;
+  /** Whether members of the room are not known; null: not looked up. */
+  isPartial: boolean | null = null;
   /** How often a row of those kept here was written: when none was, nothing need be forgotten. */
   writes = 0;
 
   clear(): void {
     this.nodes.clear();
     this.events.clear();
+    this.eventNids.clear();
     this.stateKeys.clear();
     this.rules = null;
     this.isAnyServerIn = null;
+    this.isPartial = null;
   }
 }
 

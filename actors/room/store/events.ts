@@ -86,8 +86,15 @@ export class EventsReader {
   }
 
   byId(eventId: EventId): EventRecord | null {
+    const nid = this.caches.eventNids.get(eventId);
+    const cached = nid === undefined ? undefined : this.caches.events.get(nid);
+    if (cached !== undefined) return cached;
     const row = this.sql.one<EventRow>(`SELECT ${columns} FROM events e WHERE e.event_id = ?`, eventId);
-    return row === null ? null : this.#recordOf(row);
+    if (row === null) return null;
+    const record = this.#recordOf(row);
+    this.caches.eventNids.set(eventId, row.event_nid);
+    if (row.json.length <= maxCachedJson) this.caches.events.set(row.event_nid, record);
+    return record;
   }
 
   /** @throws Error when there is no such event: numbers are only taken from this database. */

@@ -10,6 +10,7 @@ import { EdgesReader, EdgesWriter } from "./edges.ts";
 import { EventsReader, EventsWriter } from "./events.ts";
 import { ExtremitiesReader, ExtremitiesWriter } from "./extremities.ts";
 import { MembershipsReader, MembershipsWriter } from "./memberships.ts";
+import { PartialStateReader, PartialStateWriter } from "./partial-state.ts";
 import { ReceiptsReader, ReceiptsWriter } from "./receipts.ts";
 import { RedactionsReader, RedactionsWriter } from "./redactions.ts";
 import { RoomReader, RoomWriter } from "./room.ts";
@@ -33,6 +34,7 @@ export interface RoomRead {
   readonly receipts: ReceiptsReader;
   readonly servers: ServersReader;
   readonly transactions: TransactionsReader;
+  readonly partialState: PartialStateReader;
 }
 
 /** What may be read and written inside a transaction. */
@@ -50,6 +52,7 @@ export interface RoomTransaction extends RoomRead {
   readonly receipts: ReceiptsWriter;
   readonly servers: ServersWriter;
   readonly transactions: TransactionsWriter;
+  readonly partialState: PartialStateWriter;
 }
 
 export class RoomStore implements RoomRead {
@@ -66,6 +69,7 @@ export class RoomStore implements RoomRead {
   readonly receipts: ReceiptsReader;
   readonly servers: ServersReader;
   readonly transactions: TransactionsReader;
+  readonly partialState: PartialStateReader;
   readonly #sql: Sql;
   readonly #caches = new RoomCaches();
   readonly #writer: RoomTransaction;
@@ -86,6 +90,7 @@ export class RoomStore implements RoomRead {
     this.receipts = new ReceiptsReader(sql);
     this.servers = new ServersReader(sql, caches);
     this.transactions = new TransactionsReader(sql);
+    this.partialState = new PartialStateReader(sql, caches);
     this.#writer = {
       room: new RoomWriter(sql, caches),
       events: new EventsWriter(sql, caches),
@@ -100,6 +105,7 @@ export class RoomStore implements RoomRead {
       receipts: new ReceiptsWriter(sql),
       servers: new ServersWriter(sql, caches),
       transactions: new TransactionsWriter(sql),
+      partialState: new PartialStateWriter(sql, caches),
     };
   }
 

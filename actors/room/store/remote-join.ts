@@ -2,6 +2,7 @@ import type { Sql } from "../../../schema/sql.ts";
 import { type EventId, type ServerName, trusted, type UserId } from "../../../shared/ids.ts";
 import { parseStored } from "../../../shared/json.ts";
 import type { KeyRing } from "../../../shared/matrix/key-ring.ts";
+import type { OmittedMembers } from "../../../shared/rpc/room-joining.ts";
 import type { PduText } from "../../../shared/rpc/room-peers.ts";
 import type { StateRoot } from "../state-tree.ts";
 
@@ -64,9 +65,12 @@ const importedTables = [
 /** SQL of the tables `remote_join` and `remote_join_events`. Writing methods are for use inside a transaction only. */
 export class RemoteJoinStore {
   readonly #sql: Sql;
+  readonly #waiting: string;
 
-  constructor(sql: Sql) {
+  /** @param waiting where events wait: those of a join, or of a state that is completed. */
+  constructor(sql: Sql, waiting: "remote_join_events" | "partial_state_waiting" = "remote_join_events") {
     this.#sql = sql;
+    this.#waiting = waiting;
   }
 
   /** Null: none is under way. */
@@ -105,9 +109,17 @@ export class RemoteJoinStore {
     this.#sql.run("UPDATE remote_join SET attempts = attempts + 1, retry_ts = ? WHERE id = 1", retryTs);
   }
 
-  setComplete(complete: { pdu: PduText; keys: KeyRing }): void {
-    const query = "UPDATE remote_join SET step = 'place', pdu = ?, keys = ? WHERE id = 1";
-    this.#sql.run(query, complete.pdu, JSON.stringify(complete.keys));
+  setComplete(complete: { pdu: PduText; keys: KeyRing; omitted: OmittedMembers | null }): void {
+    const query = "UPDATE remote_join SET step = 'place', pdu = ?, keys = ?, omitted = ? WHERE id = 1";
+    const omitted = complete.omitted === null ? null : JSON.stringify(complete.omitted);
+    this.#sql.run(query, complete.pdu, JSON.stringify(complete.keys), omitted);
+  }
+
+  /** What was told in place of members that the state lacks; null: it is whole. */
+  omitted(): OmittedMembers | null {
+    const text = this.#sql.one<{ omitted: string | null }>("SELECT omitted FROM remote_join WHERE id = 1")?.omitted;
+    // Written by this server itself.
+    return text === null || text === undefined ? null : JSON.parse(text);
   }
 
   setStateRoot(root: StateRoot): void {
@@ -126,7 +138,7 @@ export class RemoteJoinStore {
   /** An event of the state that is given once more as part of an auth chain stays one of the state. */
   putWaiting(event: WaitingEvent, waitsFor: EventId): void {
     this.#sql.run(
-      `INSERT INTO remote_join_events (event_id, is_state, waits_for, keys, pdu) VALUES (?, ?, ?, ?, ?)
+      `INSERT INTO ${this.#waiting} (event_id, is_state, waits_for, keys, pdu) VALUES (?, ?, ?, ?, ?)
        ON CONFLICT (event_id) DO UPDATE SET waits_for = excluded.waits_for, is_state = MAX(is_state, excluded.is_state)`,
       event.eventId,
       event.isState ? 1 : 0,
@@ -138,13 +150,13 @@ export class RemoteJoinStore {
 
   /** Lets those try again that waited for an event. */
   release(eventId: EventId): void {
-    this.#sql.run("UPDATE remote_join_events SET waits_for = NULL WHERE waits_for = ?", eventId);
+    this.#sql.run(`UPDATE ${this.#waiting} SET waits_for = NULL WHERE waits_for = ?`, eventId);
   }
 
   /** Events for which nothing that is known is missing. */
   released(limit: number): WaitingEvent[] {
-    const query =
-      "SELECT event_id, is_state, keys, pdu FROM remote_join_events WHERE waits_for IS NULL ORDER BY event_id LIMIT ?";
+    const query = `SELECT event_id, is_state, keys, pdu FROM ${this.#waiting} WHERE waits_for IS NULL
+      ORDER BY event_id LIMIT ?`;
     return this.#sql.all<WaitingRow>(query, limit).map((row) => ({
       eventId: row.event_id,
       isState: row.is_state === 1,
@@ -154,15 +166,15 @@ export class RemoteJoinStore {
   }
 
   countWaiting(): number {
-    return this.#sql.one<{ count: number }>("SELECT COUNT(*) AS count FROM remote_join_events")?.count ?? 0;
+    return this.#sql.one<{ count: number }>(`SELECT COUNT(*) AS count FROM ${this.#waiting}`)?.count ?? 0;
   }
 
   deleteWaiting(eventId: EventId): void {
-    this.#sql.run("DELETE FROM remote_join_events WHERE event_id = ?", eventId);
+    this.#sql.run(`DELETE FROM ${this.#waiting} WHERE event_id = ?`, eventId);
   }
 
   deleteAllWaiting(): void {
-    this.#sql.run("DELETE FROM remote_join_events");
+    this.#sql.run(`DELETE FROM ${this.#waiting}`);
   }
 
   delete(): void {

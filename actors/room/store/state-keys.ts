@@ -61,6 +61,12 @@ export class StateKeysReader {
     return this.sql.all<StateKeyRow>(query, type).map(recordOf);
   }
 
+  /** Whether there are more keys of an event type than `count`. */
+  hasMoreOfType(type: string, count: number): boolean {
+    const query = "SELECT state_key_nid FROM state_keys WHERE type = ? LIMIT 1 OFFSET +?";
+    return this.sql.one<{ state_key_nid: number }>(query, type, count) !== null;
+  }
+
   /** The member keys of users whose ids end in a server's name, in order of appearance, at most `limit`. */
   membersOf(server: string, limit: number): number[] {
     const query = `SELECT state_key_nid FROM state_keys WHERE type = 'm.room.member' AND substr(state_key, -length(?1)) = ?1

@@ -180,6 +180,15 @@ export class OutboxWriter extends OutboxReader {
     this.sql.run("UPDATE outbound_rooms SET position = ?1 WHERE room_id = ?2 AND position < ?1", position, roomId);
   }
 
+  /**
+   * The room has nothing after `position`. Its head may have been put higher, when the room spoke up in the middle of a
+   * question; left there, it would hide the next wake.
+   */
+  catchUp(roomId: RoomId, position: number): void {
+    const query = "UPDATE outbound_rooms SET position = MAX(position, ?1), head = MAX(position, ?1) WHERE room_id = ?2";
+    this.sql.run(query, position, roomId);
+  }
+
   deleteRoom(roomId: RoomId): void {
     this.sql.run("DELETE FROM outbound_rooms WHERE room_id = ?", roomId);
   }

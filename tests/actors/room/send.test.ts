@@ -252,7 +252,14 @@ describe("setRoomStateWithKey", () => {
     expect(await refusalOf(room.rpc.sendEvent(state(bob, "m.room.name", { name: "x" })))).toEqual([403, "M_FORBIDDEN"]);
     expect(await refusalOf(room.rpc.sendEvent(state(alice, "m.x", {}, bob)))).toEqual([403, "M_FORBIDDEN"]);
     expect(await refusalOf(room.rpc.sendEvent(state(alice, "m.x", {}, alice)))).toBeNull();
-    expect(await refusalOf(room.rpc.sendEvent(state(alice, "m.room.create", {})))).toEqual([403, "M_FORBIDDEN"]);
+  });
+
+  it("takes for malformed what nobody may send: another create event, a level for a creator", async () => {
+    const { room } = await publicRoom();
+    const send = (type: string, content: JsonObject) => refusalOf(room.rpc.sendEvent(state(alice, type, content)));
+    expect(await send("m.room.create", { room_version: "12" })).toEqual([400, "M_INVALID_PARAM"]);
+    expect(await send("m.room.power_levels", { users: { [alice]: 100 } })).toEqual([400, "M_BAD_JSON"]);
+    expect(await send("m.room.power_levels", { users: { [bob]: 50 } })).toBeNull();
   });
 
   it("keeps roots of the state before and after each event", async () => {

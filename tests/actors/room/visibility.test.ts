@@ -190,6 +190,7 @@ describe("client events", () => {
       age: 5_000,
       membership: "join",
       prev_content: { topic: "first" },
+      prev_sender: alice,
       replaces_state: first,
     });
     // Bob may not see the event that was replaced, but may know its id.

@@ -21,8 +21,8 @@ const request = (changes: Partial<CreateRoomRequest> = {}): CreateRoomRequest =>
   ...changes,
 });
 
-async function withAlice(): Promise<World> {
-  const world = new World();
+async function withAlice(variables: Readonly<Record<string, string>> = {}): Promise<World> {
+  const world = new World(variables);
   await register(world, alice);
   return world;
 }
@@ -30,6 +30,13 @@ async function withAlice(): Promise<World> {
 const alias = trusted.roomAlias(`#pub:${serverName}`);
 
 describe("createRoom", () => {
+  it("takes the version that the operator chose, where the creator names none", async () => {
+    const world = await withAlice({ DEFAULT_ROOM_VERSION: "11" });
+    await world.user(alice).rpc.createRoom(request());
+    await world.user(alice).rpc.createRoom(request({ roomVersion: "9" }));
+    expect(world.rooms.created.map(({ input }) => input.roomVersion)).toEqual(["11", "9"]);
+  });
+
   it("signs the create event, whose hash is the room id of version 12", async () => {
     const world = await withAlice();
     const { roomId } = await world.user(alice).rpc.createRoom(request({ name: "Pub", invite: [bob, bob] }));

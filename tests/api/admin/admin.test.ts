@@ -1,7 +1,7 @@
 import { createHmac } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import type { JsonObject } from "../../../shared/json.ts";
-import { clientOf, text } from "../../support/client.ts";
+import { clientOf, makeRoom, text } from "../../support/client.ts";
 import { expectError, expectOk, useHomeserver } from "../homeserver.ts";
 
 const secret = "hush";
@@ -137,6 +137,20 @@ describe("the operator's endpoints", () => {
       rooms: expect.any(Number),
       users: expect.any(Number),
     });
+  });
+
+  it("keep nobody waiting while they write the directory anew", { timeout: 60_000 }, async () => {
+    const root = await admin("rebuilder");
+    for (let made = 0; made < 48; made += 8) await Promise.all(Array.from({ length: 8 }, () => makeRoom(root)));
+    let isDone = false;
+    const rebuilt = root.post("/_tessera/admin/v1/rebuild_directory").finally(() => {
+      isDone = true;
+    });
+    let answered = 0;
+    for (; !isDone; answered += 1) await server.anybody().get("/_matrix/client/versions");
+    expectOk(await rebuilt);
+    // One is on its way while the rebuilding begins, and one while it ends.
+    expect(answered).toBeGreaterThan(2);
   });
 
   it("have no meter unless it is asked for", async () => {

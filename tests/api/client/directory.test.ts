@@ -22,6 +22,24 @@ describe("room aliases", () => {
     expectError(await alice.delete(at), 404, "M_NOT_FOUND");
   });
 
+  it("leave the canonical alias with the alias, where who removes it may change that", async () => {
+    const [delia, edgar] = [await server.user("delia"), await server.user("edgar")];
+    const roomId = await roomOf(delia, edgar);
+    const canonical = path`v3/rooms/${roomId}/state/m.room.canonical_alias`;
+    const [main, other, third] = ["#main:localhost", "#other:localhost", "#third:localhost"];
+    const content = { alias: main, alt_aliases: [other, third], "org.example": 1 };
+    for (const alias of [main, other])
+      expectOk(await delia.put(path`v3/directory/room/${alias}`, { room_id: roomId }), {});
+    expectOk(await edgar.put(path`v3/directory/room/${third}`, { room_id: roomId }), {});
+    expect((await delia.put(canonical, content)).status).toBe(200);
+    expectOk(await edgar.delete(path`v3/directory/room/${third}`), {});
+    expectOk(await delia.get(canonical), content);
+    expectOk(await delia.delete(path`v3/directory/room/${main}`), {});
+    expectOk(await delia.get(canonical), { alt_aliases: [other, third], "org.example": 1 });
+    expectOk(await delia.delete(path`v3/directory/room/${other}`), {});
+    expectOk(await delia.get(canonical), { alt_aliases: [third], "org.example": 1 });
+  });
+
   it("are of this server, and of the right form", async () => {
     const carol = await server.user("carol");
     const roomId = await roomOf(carol);

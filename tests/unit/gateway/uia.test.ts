@@ -96,9 +96,8 @@ describe("requireUia", () => {
       {},
     ];
     for (const identifier of identifiers) {
-      expect((await attempt(password("right", { identifier }), [["m.login.password"]])).challenge.errcode).toBe(
-        "M_FORBIDDEN",
-      );
+      const asked = attempt(password("right", { identifier }), [["m.login.password"]]);
+      await expect(asked).rejects.toMatchObject({ status: 403, errcode: "M_FORBIDDEN" });
     }
     for (const user of ["alice", "@alice:example.org"]) {
       const named = password("right", { identifier: { type: "m.id.user", user } });

@@ -40,10 +40,12 @@ describe("toClientEvent", () => {
 
   it("tells of the replaced state only for state events", () => {
     const { room, base } = roomOf();
-    const context = { ...base, prevContent: { topic: "old" }, replacesState: room.create.eventId };
+    const prevContent = { topic: "old" };
+    const context = { ...base, prevContent, prevSender: bob, replacesState: room.create.eventId };
     const topic = room.sendState(room.creator, "m.room.topic", { topic: "new" });
     expect(toClientEvent(topic, context).unsigned).toMatchObject({
-      prev_content: { topic: "old" },
+      prev_content: prevContent,
+      prev_sender: bob,
       replaces_state: room.create.eventId,
     });
     expect(Object.keys(toClientEvent(room.message(bob, "x"), context).unsigned ?? {})).toEqual(["age"]);

@@ -1,5 +1,5 @@
 /**
- * Cuts the answer of `send_join` into events while it arrives: of a large room it is hundreds of megabytes, of which one
+ * Cuts the answer of `send_join`, or `state`, into events while it arrives: of a large room it is hundreds of megabytes, of which one
  * event at a time is held.
  */
 
@@ -14,19 +14,23 @@ export interface JoinFacts {
   /** The join with the other server's signature, as JSON text. */
   readonly event: string | null;
   readonly membersOmitted: boolean;
+  /** The servers in the room, as JSON text. */
+  readonly serversInRoom: string | null;
 }
 
 /** Where the characters go that come next. */
 type Slot = "ignored" | "key" | "value" | "element";
 
 /** Characters that are held. As it is sent, with what nobody signs, an event may be larger than its canonical form. */
-const maxLengths: Readonly<Record<Exclude<Slot, "ignored">, number>> = { key: 256, value: 262_144, element: 262_144 };
+const maxLengths: Readonly<Record<Exclude<Slot, "ignored">, number>> = { key: 256, value: 1_048_576, element: 262_144 };
 
 const lists: ReadonlyMap<string, { isState: boolean }> = new Map([
   ["state", { isState: true }],
+  // As `state` names it.
+  ["pdus", { isState: true }],
   ["auth_chain", { isState: false }],
 ]);
-const keptValues: ReadonlySet<string> = new Set(["event", "members_omitted"]);
+const keptValues: ReadonlySet<string> = new Set(["event", "members_omitted", "servers_in_room"]);
 
 const quote = 0x22;
 const backslash = 0x5c;
@@ -91,7 +95,8 @@ export class JoinAnswerReader {
   end(): JoinFacts | null {
     if (!this.#hasBegun || this.#depth !== 0 || this.#isInString) return null;
     const membersOmitted = this.#values.get("members_omitted") === "true";
-    return { event: this.#values.get("event") ?? null, membersOmitted };
+    const [event = null, serversInRoom = null] = [this.#values.get("event"), this.#values.get("servers_in_room")];
+    return { event, membersOmitted, serversInRoom };
   }
 
   #descend(code: number): void {

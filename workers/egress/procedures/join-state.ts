@@ -2,9 +2,11 @@
 
 import { parseAnswer } from "../../../shared/federation-api/handshakes.ts";
 import { fetchKeyRing, type KeySources, type Notary } from "../../../shared/federation-api/key-ring.ts";
-import type { RoomId, ServerName } from "../../../shared/ids.ts";
+import type { ServerName } from "../../../shared/ids.ts";
 import { isObject, type JsonObject, withFields } from "../../../shared/json.ts";
 import { describeError } from "../../../shared/log.ts";
+import type { KeyRing } from "../../../shared/matrix/key-ring.ts";
+import type { PduText } from "../../../shared/rpc/room-peers.ts";
 import type { EgressContext } from "../context.ts";
 import type { OpenedAnswer } from "../request.ts";
 import { requestPeer } from "../request.ts";
@@ -15,20 +17,31 @@ import { JoinAnswerReader, type JoinFacts, type ToldEvent } from "./join-answer.
 const maxBatch = 500;
 const maxBatchLength = 4 * 1_048_576;
 
-/** Who tells, and for which join. */
+/** Events with the keys that they are to be checked by. */
+export interface StateBatch {
+  readonly isState: boolean;
+  readonly pdus: readonly PduText[];
+  readonly keys: KeyRing;
+}
+
+/** Who tells, and who is told. */
 export interface Telling {
-  readonly roomId: RoomId;
-  readonly joinId: string;
   readonly server: ServerName;
+  readonly give: (batch: StateBatch) => Promise<unknown>;
 }
 
 type Answer = Extract<OpenedAnswer, { kind: "answered" }>;
 
 /**
- * Hands the room all events of the answer, batch by batch, each with the keys that it is to be checked by.
- * @throws NextServer when the answer breaks off, or is not what was asked for
+ * Hands on all events of the answer, batch by batch, each with the keys that it is to be checked by.
+ * @returns also how many events of the state there were
+ * @throws NextServer when the answer breaks off
  */
-export async function tellRoom(egress: EgressContext, answer: Answer, telling: Telling): Promise<JoinFacts> {
+export async function streamState(
+  egress: EgressContext,
+  answer: Answer,
+  telling: Telling,
+): Promise<JoinFacts & { stateEvents: number }> {
   const answerReader = new JoinAnswerReader();
   const batches = new Batches(egress, telling);
   const decoder = new TextDecoder();
@@ -47,8 +60,7 @@ export async function tellRoom(egress: EgressContext, answer: Answer, telling: T
   }
   const facts = answerReader.end();
   if (facts === null) throw new NextServer("its answer is no JSON object, or broke off");
-  if (facts.membersOmitted) throw new NextServer("it left members out that it was to tell");
-  return facts;
+  return { ...facts, stateEvents: batches.stateEvents };
 }
 
 async function readOf(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<ReadableStreamReadResult<Uint8Array>> {
@@ -66,6 +78,7 @@ class Batches {
   #isState = true;
   #events: JsonObject[] = [];
   #length = 0;
+  stateEvents = 0;
 
   constructor(egress: EgressContext, telling: Telling) {
     this.#egress = egress;
@@ -79,16 +92,17 @@ class Batches {
     const isFull = this.#events.length >= maxBatch || this.#length + text.length > maxBatchLength;
     if (isFull || isState !== this.#isState) await this.flush();
     this.#isState = isState;
+    if (isState) this.stateEvents += 1;
     this.#events.push(withFields(parsed, { unsigned: undefined }));
     this.#length += text.length;
   }
 
   async flush(): Promise<void> {
     if (this.#events.length === 0) return;
-    const { roomId, joinId, server } = this.#telling;
+    const { server, give } = this.#telling;
     const keys = await fetchKeyRing(sourcesOf(this.#egress), this.#events, notaryOf(this.#egress, server));
     const pdus = this.#events.map((event) => JSON.stringify(event));
-    await this.#egress.actors.room(roomId).takeJoinState({ joinId, isState: this.#isState, pdus, keys });
+    await give({ isState: this.#isState, pdus, keys });
     this.#events = [];
     this.#length = 0;
   }

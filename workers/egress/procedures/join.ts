@@ -5,16 +5,17 @@
 import { errors } from "../../../shared/errors.ts";
 import { parseAnswer, sendMemberRequest } from "../../../shared/federation-api/handshakes.ts";
 import { fetchKeyRing } from "../../../shared/federation-api/key-ring.ts";
-import type { EventId, ServerName } from "../../../shared/ids.ts";
+import { type EventId, parseServerName, type ServerName } from "../../../shared/ids.ts";
 import { isObject, type JsonObject, objectField, withFields } from "../../../shared/json.ts";
 import { describeError } from "../../../shared/log.ts";
 import type { RemoteMembership } from "../../../shared/rpc/egress-membership.ts";
+import type { OmittedMembers } from "../../../shared/rpc/room-joining.ts";
 import { readText } from "../bounded-body.ts";
 import type { EgressContext } from "../context.ts";
 import { openPeer } from "../request.ts";
 import { inTurn, isUnknownEndpoint, NextServer, refusalOf } from "./candidates.ts";
 import { prepareBy, type ReadyMember, type Wish } from "./handshake.ts";
-import { sourcesOf, tellRoom } from "./join-state.ts";
+import { type StateBatch, sourcesOf, streamState } from "./join-state.ts";
 
 /** How often it is looked anew whether another server is needed at all. */
 const maxRounds = 3;
@@ -24,6 +25,8 @@ const failover: ReadonlySet<string> = new Set(["M_NOT_FOUND", "M_UNABLE_TO_AUTHO
 /** A join that holds the room's lease. */
 interface Join extends RemoteMembership {
   readonly joinId: string;
+  /** Whether the room can do without all of its members for now. */
+  readonly mayOmitMembers: boolean;
   /** Whether some server may have taken the join, though nothing came of it here. */
   mayBeTaken: boolean;
 }
@@ -39,7 +42,7 @@ export async function joinRoom(egress: EgressContext, input: RemoteMembership): 
   const room = egress.actors.room(roomId);
   for (let round = 0; round < maxRounds; round += 1) {
     const begun = await room.beginJoin(userId);
-    if (begun !== null) return await joinElsewhere(egress, { ...input, joinId: begun.joinId, mayBeTaken: false });
+    if (begun !== null) return await joinElsewhere(egress, { ...input, ...begun, mayBeTaken: false });
     const join = { action: "join", requester: userId, target: userId, reason, thirdPartySigned: null } as const;
     const here = await room.changeMembership(join);
     if (here.eventId !== null) return here;
@@ -76,11 +79,11 @@ async function joinBy(egress: EgressContext, join: Join, server: ServerName): Pr
   const by = { server, join: { joinId, servers: [...servers] }, failover };
   const member = await prepareBy(egress, wish, by);
   join.mayBeTaken = true;
-  const signed = await sendJoin(egress, join, { server, member });
+  const { signed, omitted } = await sendJoin(egress, join, { server, member });
   const keys = await fetchKeyRing(sourcesOf(egress), [signed]);
   const room = egress.actors.room(roomId);
   for (;;) {
-    const progress = await room.finishJoin({ joinId, pdu: JSON.stringify(signed), keys });
+    const progress = await room.finishJoin({ joinId, pdu: JSON.stringify(signed), keys, omitted });
     if (progress.kind === "joined") return { eventId: progress.eventId };
     if (progress.kind === "failed") throw new NextServer(progress.reason);
   }
@@ -91,15 +94,20 @@ async function sendJoin(
   egress: EgressContext,
   join: Join,
   { server, member }: { server: ServerName; member: ReadyMember },
-): Promise<JsonObject> {
+): Promise<{ signed: JsonObject; omitted: OmittedMembers | null }> {
   const { roomId, joinId } = join;
+  const room = egress.actors.room(roomId);
   const sent = { membership: "join", roomId, eventId: member.eventId, pdu: member.pdu } as const;
   for (const version of ["v2", "v1"] as const) {
-    const answer = await openPeer(egress, sendMemberRequest(server, { ...sent, version }));
+    const omitMembers = version === "v2" && join.mayOmitMembers;
+    const answer = await openPeer(egress, sendMemberRequest(server, { ...sent, version, omitMembers }));
     if (answer.kind === "unreachable") throw new NextServer(answer.reason);
     if (answer.status === 200) {
-      const facts = await tellRoom(egress, answer, { roomId, joinId, server });
-      return withGrant(member, facts.event, server);
+      const give = (batch: StateBatch) => room.takeJoinState({ ...batch, joinId });
+      const facts = await streamState(egress, answer, { server, give });
+      if (facts.membersOmitted && !omitMembers) throw new NextServer("it left members out that it was to tell");
+      const omitted = facts.membersOmitted ? { server, serversInRoom: serversIn(facts.serversInRoom) } : null;
+      return { signed: withGrant(member, facts.event, server), omitted };
     }
     const text = await refusalText(answer.body);
     if (version === "v2" && isUnknownEndpoint(answer.status, text)) continue;
@@ -107,6 +115,17 @@ async function sendJoin(
     throw refusalOf(answer.status, text, failover);
   }
   throw new NextServer("it does not know how to be joined by way of");
+}
+
+/** "Required if members_omitted is true". @throws NextServer when there are none: nobody would be sent what is said here */
+function serversIn(text: string | null): ServerName[] {
+  const list = text === null ? undefined : parseAnswer(text);
+  const servers = Array.isArray(list)
+    ? list.map((name) => (typeof name === "string" ? parseServerName(name) : null))
+    : [];
+  const named = servers.filter((server) => server !== null);
+  if (named.length === 0) throw new NextServer("it left members out, and did not say which servers are in the room");
+  return named;
 }
 
 /** A refusal is short; one that is not says nothing. */

@@ -4,6 +4,7 @@ import { errors, MatrixError } from "../../../shared/errors.ts";
 import { type RoomAlias, type ServerName, serverNameOf } from "../../../shared/ids.ts";
 import { objectField, stringField } from "../../../shared/json.ts";
 import { roomId } from "../../../shared/validate.ts";
+import { retractCanonicalAlias } from "./canonical-alias.ts";
 import { findAlias } from "./room-alias.ts";
 
 const aliasPath = "/_matrix/client/v3/directory/room/:roomAlias";
@@ -47,12 +48,14 @@ export const getRoomIdByAlias = endpoint(
 /** `DELETE /_matrix/client/v3/directory/room/{roomAlias}` — https://spec.matrix.org/v1.19/client-server-api/#delete_matrixclientv3directoryroomroomalias */
 export const deleteRoomAlias = endpoint(
   { operationId: "deleteRoomAlias", method: "DELETE", path: aliasPath, aliases: aliasAliases, auth: "accessToken" },
-  async ({ params, auth, actors, config }) => {
+  async (context) => {
+    const { params, auth, actors, config } = context;
     assertIsOurs(params.roomAlias, config.serverName);
     const server = actors.server(config.serverName);
     const { roomId } = await server.getAlias(params.roomAlias);
     const mayManage = auth.isAdmin || (await actors.room(roomId).mayManageAliases(auth.userId));
     await server.deleteAlias({ alias: params.roomAlias, requester: auth.userId, mayManage });
+    await retractCanonicalAlias(context, auth, { alias: params.roomAlias, roomId });
     return {};
   },
 );

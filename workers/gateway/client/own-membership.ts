@@ -39,14 +39,19 @@ export async function changeOwnMembership({ actors, egress }: Services, change: 
   const here = await actors.room(roomId).changeMembership(input);
   if (here.eventId !== null) return;
   // Who invited is most likely to know of it.
-  const servers = [...new Set([...here.servers, ...change.servers, ...serverOf(roomId)])];
+  const known = [...new Set([...here.servers, ...change.servers])];
+  const guessed = here.formerServers.length > 0 ? [...here.formerServers] : serverOf(roomId);
+  const servers = known.length > 0 ? known : guessed;
   const remote: RemoteMembership = { roomId, userId, reason, servers };
   if (action === "join") await egress.joinRoom(remote);
   else if (action === "knock") await egress.knockRoom(remote);
   else await egress.leaveRoom(remote);
 }
 
-/** Until room version 12, the server on which the room was made: nothing says that it is in it still. */
+/**
+ * Until room version 12, the server on which the room was made. Nothing says that it is in it still, and who names
+ * servers wants the room by way of those.
+ */
 function serverOf(roomId: RoomId): ServerName[] {
   const server = parseServerName(roomId.slice(roomId.indexOf(":") + 1));
   return roomId.includes(":") && server !== null ? [server] : [];

@@ -3,7 +3,7 @@ import { endpoint, StreamedJson } from "../../../shared/endpoint.ts";
 import { eventIdList } from "../../../shared/federation-api/pdu-lists.ts";
 import { parseEventId } from "../../../shared/ids.ts";
 import { queryInteger, queryList } from "../../../shared/validate.ts";
-import { single } from "./pdu-stream.ts";
+import { inOnePart } from "./pdu-stream.ts";
 
 /** Ids of one request that are looked at, at most. */
 const maxIds = 200;
@@ -28,7 +28,7 @@ export const backfillRoom = endpoint(
     const pdus = await actors.room(params.roomId).getHistory(input);
     await actors.server(auth.origin).noteSharedRoom(params.roomId);
     const facts = JSON.stringify({ origin: config.serverName, origin_server_ts: clock.now() });
-    return new StreamedJson(single(`${facts.slice(0, -1)},"pdus":[${pdus.join(",")}]}`));
+    return new StreamedJson(inOnePart(`${facts.slice(0, -1)},"pdus":[${pdus.join(",")}]}`));
   },
 );
 
@@ -55,6 +55,6 @@ export const getMissingPreviousEvents = endpoint(
       minDepth: body.min_depth ?? 0,
     });
     await actors.server(auth.origin).noteSharedRoom(params.roomId);
-    return new StreamedJson(single(`{"events":[${pdus.join(",")}]}`));
+    return new StreamedJson(inOnePart(`{"events":[${pdus.join(",")}]}`));
   },
 );

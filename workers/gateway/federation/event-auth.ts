@@ -1,5 +1,5 @@
 import { endpoint, StreamedJson } from "../../../shared/endpoint.ts";
-import { concatenated, pagesOf, single } from "./pdu-stream.ts";
+import { concatenated, inOnePart, pagesOf } from "./pdu-stream.ts";
 
 /** `GET /_matrix/federation/v1/event_auth/{roomId}/{eventId}` — https://spec.matrix.org/v1.19/server-server-api/#get_matrixfederationv1event_authroomideventid */
 export const getEventAuth = endpoint(
@@ -15,6 +15,6 @@ export const getEventAuth = endpoint(
     const authChainIds = await room.getAuthChainIds({ origin, eventId: params.eventId });
     await actors.server(origin).noteSharedRoom(params.roomId);
     const chain = pagesOf(authChainIds, (eventIds) => room.getPdusAt({ origin, at: params.eventId, eventIds }));
-    return new StreamedJson(concatenated([single('{"auth_chain":['), chain, single("]}")]));
+    return new StreamedJson(concatenated([inOnePart('{"auth_chain":['), chain, inOnePart("]}")]));
   },
 );

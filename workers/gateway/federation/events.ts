@@ -5,7 +5,7 @@ import type { EventId, ServerName } from "../../../shared/ids.ts";
 import { inParallel } from "../../../shared/parallel.ts";
 import type { PduText } from "../../../shared/rpc/room-peers.ts";
 import { eventId, queryInteger } from "../../../shared/validate.ts";
-import { concatenated, pagesOf, single } from "./pdu-stream.ts";
+import { concatenated, inOnePart, pagesOf } from "./pdu-stream.ts";
 
 const stateQuery = v.object({ event_id: eventId });
 
@@ -27,11 +27,11 @@ export const getRoomState = endpoint(
       pagesOf(ids, (eventIds) => room.getPdusAt({ origin, at: query.event_id, eventIds }));
     return new StreamedJson(
       concatenated([
-        single('{"auth_chain":['),
+        inOnePart('{"auth_chain":['),
         pages(authChainIds),
-        single('],"pdus":['),
+        inOnePart('],"pdus":['),
         pages(stateIds),
-        single("]}"),
+        inOnePart("]}"),
       ]),
     );
   },
@@ -67,7 +67,7 @@ export const getEvent = endpoint(
     const pdu = await findPdu(context, auth.origin, params.eventId);
     if (pdu === null) throw errors.notFound("The event is not known here");
     const facts = JSON.stringify({ origin: config.serverName, origin_server_ts: clock.now() });
-    return new StreamedJson(single(`${facts.slice(0, -1)},"pdus":[${pdu}]}`));
+    return new StreamedJson(inOnePart(`${facts.slice(0, -1)},"pdus":[${pdu}]}`));
   },
 );
 

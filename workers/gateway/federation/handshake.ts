@@ -43,8 +43,3 @@ export async function takeEvent(
   if (membership === "join") await actors.server(origin).noteSharedRoom(roomId);
   return accepted;
 }
-
-/** A short answer with events in it. They are text, and stay it: parsing them could change a number. */
-export async function* inOnePart(text: string): AsyncIterable<string> {
-  yield text;
-}

@@ -2,7 +2,7 @@ import * as v from "valibot";
 import { endpoint, StreamedJson } from "../../../shared/endpoint.ts";
 import { field, type JsonValue, objectField, withFields } from "../../../shared/json.ts";
 import { anyObject } from "../../../shared/validate.ts";
-import { inOnePart } from "./handshake.ts";
+import { inOnePart } from "./pdu-stream.ts";
 import { takeInvite } from "./received-invite.ts";
 
 /** "must assume that the room version is either "1" or "2"", whose events have the same format. */

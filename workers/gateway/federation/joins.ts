@@ -3,10 +3,8 @@ import { endpoint, type Services, StreamedJson } from "../../../shared/endpoint.
 import type { EventId, RoomId } from "../../../shared/ids.ts";
 import type { HandshakeEvent } from "../../../shared/rpc/room-resident.ts";
 import { anyObject, queryBoolean } from "../../../shared/validate.ts";
-import { inOnePart, makeEvent, takeEvent, versionsQuery } from "./handshake.ts";
-
-/** Events asked of the room at a time: an answer of 100,000 members is never in memory as a whole. */
-const eventsPerPage = 200;
+import { makeEvent, takeEvent, versionsQuery } from "./handshake.ts";
+import { concatenated, inOnePart, pagesOf } from "./pdu-stream.ts";
 
 /** `GET /_matrix/federation/v1/make_join/{roomId}/{userId}` — https://spec.matrix.org/v1.19/server-server-api/#get_matrixfederationv1make_joinroomiduserid */
 export const makeJoin = endpoint(
@@ -79,7 +77,8 @@ async function joinAnswer(
     members_omitted: state.membersOmitted,
     servers_in_room: state.serversInRoom,
   });
-  const pages = (eventIds: readonly EventId[]) => pagesOf(eventIds, (page) => room.getPdus(page));
+  const pages = (eventIds: readonly EventId[]) =>
+    pagesOf(eventIds, async (page) => ({ pdus: await room.getPdus(page), taken: page.length }));
   return concatenated([
     inOnePart(`${facts.slice(0, -1)},"event":${event.pdu},"state":[`),
     pages(state.stateIds),
@@ -87,24 +86,6 @@ async function joinAnswer(
     pages(state.authChainIds),
     inOnePart("]}"),
   ]);
-}
-
-/** Events with commas between them, a page at a time. */
-async function* pagesOf(
-  eventIds: readonly EventId[],
-  get: (page: EventId[]) => Promise<string[]>,
-): AsyncIterable<string> {
-  let comma = "";
-  for (let start = 0; start < eventIds.length; start += eventsPerPage) {
-    const pdus = await get(eventIds.slice(start, start + eventsPerPage));
-    if (pdus.length === 0) continue;
-    yield comma + pdus.join(",");
-    comma = ",";
-  }
-}
-
-async function* concatenated(parts: readonly AsyncIterable<string>[]): AsyncIterable<string> {
-  for (const part of parts) yield* part;
 }
 
 async function* enclosed(before: string, parts: AsyncIterable<string>, after: string): AsyncIterable<string> {

@@ -1,6 +1,7 @@
 import { endpoint, StreamedJson } from "../../../shared/endpoint.ts";
 import { anyObject } from "../../../shared/validate.ts";
-import { inOnePart, makeEvent, takeEvent, versionsQuery } from "./handshake.ts";
+import { makeEvent, takeEvent, versionsQuery } from "./handshake.ts";
+import { inOnePart } from "./pdu-stream.ts";
 
 /** `GET /_matrix/federation/v1/make_knock/{roomId}/{userId}` — https://spec.matrix.org/v1.19/server-server-api/#get_matrixfederationv1make_knockroomiduserid */
 export const makeKnock = endpoint(

@@ -21,7 +21,8 @@ export async function* pagesOf(
   }
 }
 
-export async function* single(text: string): AsyncIterable<string> {
+/** A short answer with events in it. They are text, and stay it: parsing them could change a number. */
+export async function* inOnePart(text: string): AsyncIterable<string> {
   yield text;
 }
 

@@ -1,0 +1,154 @@
+/**
+ * A room joined without being told all of its members: usable at once, and completed behind it (`complete-state.ts`).
+ *
+ * Meanwhile the states here lack members, and never hold more than is known. An event of a sender whose membership is not
+ * known is authorized by the member event that it names itself, which is here and was not rejected; whether that was still
+ * so is seen when the state is whole. Who asks for all members waits until they are known.
+ *
+ * @see https://spec.matrix.org/v1.19/server-server-api/#put_matrixfederationv2send_joinroomideventid
+ */
+import { errors } from "../../shared/errors.ts";
+import type { ServerName, UserId } from "../../shared/ids.ts";
+import type { MatrixEvent, StateLookup } from "../../shared/matrix/event.ts";
+import type { RoomContext } from "./context.ts";
+import { stateLookupAt } from "./state.ts";
+import type { StateRoot } from "./state-tree.ts";
+import type { EventRecord } from "./store/events.ts";
+import type { RoomRead, RoomTransaction } from "./store/index.ts";
+import { requireAccess } from "./visibility.ts";
+import { oweWakes } from "./wakes.ts";
+
+/** How long somebody waits who asks for all members. */
+const maxWaitMs = 60_000;
+/** Servers that are taken to be in a room because another says so, at most. */
+const maxToldServers = 20_000;
+
+/** Whether members of the room are not known. */
+export function isPartial(store: RoomRead): boolean {
+  return store.partialState.isOn();
+}
+
+/**
+ * The state of a root, for authorizing an event: where members are not known, those whom the event's own auth events tell
+ * of. What the state has of a user is never replaced.
+ */
+export function lookupFor(store: RoomRead, event: MatrixEvent, root: StateRoot): StateLookup {
+  const state = stateLookupAt(store, root);
+  if (!isPartial(store)) return state;
+  return (type, stateKey) => {
+    const held = state(type, stateKey);
+    if (held !== null || type !== "m.room.member") return held;
+    return memberIn(store, event, stateKey)?.event ?? null;
+  };
+}
+
+/** The member event of a user by which an event says to be authorized. */
+export function memberIn(store: RoomRead, event: MatrixEvent, userId: string): EventRecord | null {
+  for (const eventId of event.authEvents) {
+    const record = store.events.byId(eventId);
+    if (record?.type === "m.room.member" && record.stateKey === userId && record.status !== "rejected") return record;
+  }
+  return null;
+}
+
+/**
+ * Begins a time in which members are not known, or goes on with it. To be called before the join takes its place.
+ *
+ * @param servers that were told to be in the room: what this server sends is for them.
+ */
+export function beginPartial(
+  room: RoomContext,
+  tx: RoomTransaction,
+  told: { root: StateRoot; server: ServerName; servers: readonly ServerName[]; isAnew: boolean },
+): void {
+  const { streamPosition } = tx.room.get();
+  if (told.root === null) throw new Error("a room begins with a state");
+  const now = room.clock.now();
+  if (told.isAnew) tx.partialState.end();
+  if (tx.partialState.find() === null) {
+    tx.partialState.begin({ since: streamPosition + 1, toldRoot: told.root, server: told.server, nowMs: now });
+  }
+  const known = new Set(tx.partialState.toldServers());
+  const arrived: ServerName[] = [];
+  for (const server of new Set(told.servers.slice(0, maxToldServers))) {
+    if (server === room.config.serverName || known.has(server)) continue;
+    tx.partialState.addServer(server);
+    const stay = tx.servers.findStay(server);
+    if (stay !== null) tx.servers.setJoinedMembers(stay, stay.joinedMembers + 1);
+    else {
+      tx.servers.open(server, streamPosition, 1);
+      arrived.push(server);
+    }
+  }
+  oweWakes(room, { membershipChanges: [], isForUsers: false, servers: { arrived, gone: [], visited: [] } });
+  room.alarm.ensure(now);
+}
+
+/** What others say of who is in the room counts no more: to be called before the members are. */
+export function forgetToldServers(tx: RoomTransaction): ServerName[] {
+  const servers = tx.partialState.toldServers();
+  for (const server of servers) {
+    const stay = tx.servers.findStay(server);
+    if (stay !== null) tx.servers.setJoinedMembers(stay, stay.joinedMembers - 1);
+  }
+  return servers;
+}
+
+/** Those of them that have no joined member leave. */
+export function closeToldServers(tx: RoomTransaction, servers: readonly ServerName[], at: number): ServerName[] {
+  const gone: ServerName[] = [];
+  for (const server of servers) {
+    const stay = tx.servers.findStay(server);
+    if (stay === null || stay.joinedMembers > 0) continue;
+    tx.servers.close(stay, at);
+    gone.push(server);
+  }
+  return gone;
+}
+
+/** @throws MatrixError M_NOT_FOUND: another server, that knows the whole room, is to be asked */
+export function assertWhole(store: RoomRead): void {
+  if (isPartial(store)) throw errors.notFound("This server does not know all of the room yet");
+}
+
+interface Waiter {
+  readonly untilTs: number;
+  readonly resolve: () => void;
+}
+const waiters = new WeakMap<RoomContext, Set<Waiter>>();
+
+/**
+ * What a member asks for of which all of the room must be known.
+ * @throws MatrixError M_FORBIDDEN for who may not read the room; M_UNKNOWN (502) when it takes too long
+ */
+export async function whenWhole<T>(room: RoomContext, requester: UserId, ask: () => T | Promise<T>): Promise<T> {
+  if (room.store.room.find() !== null && isPartial(room.store)) {
+    requireAccess(room, requester);
+    await waitUntilWhole(room);
+    if (isPartial(room.store)) throw errors.badGateway("Not all members of the room are known yet");
+  }
+  return await ask();
+}
+
+function waitUntilWhole(room: RoomContext): Promise<void> {
+  const untilTs = room.clock.now() + maxWaitMs;
+  const waiting = waiters.get(room) ?? new Set();
+  waiters.set(room, waiting);
+  room.alarm.ensure(untilTs);
+  return new Promise((resolve) => waiting.add({ untilTs, resolve }));
+}
+
+/** Lets those go on who have waited long enough or, once all members are known, everybody. */
+export function endWaits(room: RoomContext): void {
+  const waiting = waiters.get(room) ?? new Set();
+  const now = room.clock.now();
+  const isWhole = !isPartial(room.store);
+  for (const waiter of waiting) {
+    if (!isWhole && waiter.untilTs > now) {
+      room.alarm.ensure(waiter.untilTs);
+      continue;
+    }
+    waiting.delete(waiter);
+    waiter.resolve();
+  }
+}

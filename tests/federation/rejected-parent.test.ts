@@ -1,0 +1,35 @@
+/** Events upon events that were rejected: no server can use them to part the others. */
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { type FederatedUser, Federation } from "../support/federation.ts";
+import { messagesSeen, type SharedRoom, send, shareRoom, statusOf } from "../support/shared-room.ts";
+
+let federation: Federation;
+let room: SharedRoom;
+let carol: FederatedUser;
+
+beforeEach(async () => {
+  federation = new Federation();
+  room = await shareRoom(federation, "11");
+  carol = await federation.server("two.test").user("carol");
+  const joined = await carol.post(`v3/join/${encodeURIComponent(room.roomId)}?via=one.test`);
+  expect(joined.status, joined.text).toBe(200);
+  await federation.settle();
+});
+afterEach(() => federation.close());
+
+describe("an event that follows one that was rejected", () => {
+  it("reaches the other servers by way of what is built on it", async () => {
+    const { built, bob } = room;
+    // Bob may not do this; his message upon it is no less an event.
+    const rejected = built.sendState(bob, "m.room.name", { name: "Bob's" });
+    const message = built.message(bob, "from behind");
+    await send(room, { pdus: [rejected, message] });
+    expect([rejected, message].map(({ eventId }) => statusOf(room, eventId))).toEqual(["rejected", "accepted"]);
+
+    const path = `v3/rooms/${encodeURIComponent(room.roomId)}/send/m.room.message/t1`;
+    await room.alice.put(path, { msgtype: "m.text", body: "from alice" });
+    await federation.settle();
+    expect(await messagesSeen(carol, room.roomId)).toContain("from alice");
+    expect(carol.server.sql("server", "one.test").all("SELECT event_id FROM inbox_events")).toEqual([]);
+  });
+});
