@@ -22,7 +22,7 @@ export function parseJson(text: string): JsonValue {
  * @see https://spec.matrix.org/v1.19/server-server-api/#request-authentication
  */
 export function parseSignedJson(text: string): JsonValue {
-  return parseChecked(text, maxSignedJsonDepth, mayLoseDigits.test(text) ? parseExactly : JSON.parse);
+  return parseChecked(text, maxSignedJsonDepth, parseExactly);
 }
 
 /** A part of a signed body without numbers that were kept as they were written; null where it is no object, or nested too deeply. */
@@ -53,9 +53,6 @@ function parseChecked(text: string, maxDepth: number, parser: (text: string) => 
 const mayHoldSurrogate = /\\u[dD][89a-fA-F]/;
 /** An exponent of three digits, or so many digits that a smaller one is enough. */
 const mayOverflow = /[eE]\+?0*[1-9][0-9]{2}|[0-9]{200}/;
-
-/** A decimal, or an integer of so many digits that a double may not hold it. Seldom there, and keeping numbers is slow. */
-const mayLoseDigits = /[0-9]{16}|[0-9]\.[0-9]/;
 
 function parse(text: string, parser: (text: string) => JsonValue): JsonValue {
   try {

@@ -73,7 +73,10 @@ async function fetchPrevious(search: Search, eventId: EventId, prevEvents: reado
     complain(search, "missing events not fetched", asked.reason);
     return;
   }
-  const refused = await placeFetched(search, inDepthOrder(asked.value));
+  // What is less deep was not asked for: most of it lies before all that is here, and would become a new end of the graph
+  // with a state of long ago.
+  const given = inDepthOrder(asked.value).filter(({ depth }) => depth >= minDepth);
+  const refused = await placeFetched(search, given);
   const unplaced = await server.actors.room(roomId).findUnplaced(prevEvents);
   // What was given and is no event is not asked for again: by its id it cannot be told.
   if (unplaced.length > refused) await fetchOlder(search, unplaced, minDepth);
@@ -138,12 +141,13 @@ type States = { prevEventId: EventId; stateIds: EventId[] }[];
 async function statesBefore(search: Search, { eventId, prevEvents }: MissingOutcome): Promise<States | null> {
   const states: States = [];
   for (const prevEventId of prevEvents) {
-    const stateIds = await fetchStateAfter(search, prevEventId);
-    if (stateIds === null) {
+    const after = await fetchStateAround(search, prevEventId);
+    if (after === null || after.kind === "unusable") return null;
+    if (after.kind === "withheld") {
       const before = await fetchStateAt(search, eventId);
       return before === null ? null : prevEvents.map((id) => ({ prevEventId: id, stateIds: [...before.stateIds] }));
     }
-    states.push({ prevEventId, stateIds });
+    states.push({ prevEventId, stateIds: after.stateIds });
   }
   return states;
 }
@@ -161,14 +165,30 @@ async function giveOn(search: Search, event: Fetched, states: States): Promise<P
  * @returns null when it could not be had.
  */
 export async function fetchStateAfter(search: Search, eventId: EventId): Promise<EventId[] | null> {
+  const after = await fetchStateAround(search, eventId);
+  return after?.kind === "after" ? after.stateIds : null;
+}
+
+/**
+ * The state after an event that is not here, unless its server gives not the event itself, without which nobody knows what
+ * changed (`withheld`), or not what authorizes it (`unusable`).
+ */
+async function fetchStateAround(
+  search: Search,
+  eventId: EventId,
+): Promise<{ kind: "after"; stateIds: EventId[] } | { kind: "withheld" | "unusable" } | null> {
   const before = await fetchStateAt(search, eventId);
-  // Without the event itself nobody knows what it changed.
-  if (before === null || (await findUnknown(search, [eventId])).length > 0) return null;
-  return [...before.stateIds.filter((id) => id !== eventId), eventId];
+  if (before === null) return null;
+  if (!before.isGiven) return { kind: "withheld" };
+  if ((await findUnknown(search, [eventId])).length > 0) return { kind: "unusable" };
+  return { kind: "after", stateIds: [...before.stateIds.filter((id) => id !== eventId), eventId] };
 }
 
 /** The state before an event; it, and the events of the state, are given to the room as far as they are to be had. */
-async function fetchStateAt(search: Search, eventId: EventId): Promise<{ stateIds: readonly EventId[] } | null> {
+async function fetchStateAt(
+  search: Search,
+  eventId: EventId,
+): Promise<{ stateIds: readonly EventId[]; isGiven: boolean } | null> {
   const { server, roomId } = search;
   if (!spend(search)) return null;
   const asked = await getRoomStateIds(server.egress, server.serverName, { roomId, eventId });
@@ -181,8 +201,10 @@ async function fetchStateAt(search: Search, eventId: EventId): Promise<{ stateId
   const wholeState = unknown.length > maxSingly ? await fetchWholeState(search, eventId) : [];
   await giveOutliers(search, wholeState);
   const remaining = unknown.length > maxSingly ? await findUnknown(search, unknown) : unknown;
-  await giveOutliers(search, await fetchSingly(search, remaining));
-  return { stateIds };
+  const own = await fetchSingly(search, remaining.includes(eventId) ? [eventId] : []);
+  const others = remaining.filter((id) => id !== eventId);
+  await giveOutliers(search, [...(await fetchSingly(search, others)), ...own]);
+  return { stateIds, isGiven: own.length > 0 || !remaining.includes(eventId) };
 }
 
 async function fetchWholeState(search: Search, eventId: EventId): Promise<PduText[]> {

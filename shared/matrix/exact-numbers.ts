@@ -22,12 +22,16 @@ declare global {
 
 /** Parses JSON, keeping numbers exact that a double would change. @throws SyntaxError when the text is not JSON. */
 export function parseExactly(text: string): JsonValue {
+  if (!mayLoseDigits.test(text)) return JSON.parse(text);
   return JSON.parse(text, (_key: string, value: JsonValue, context: { readonly source?: string }) =>
     typeof value === "number" && context.source !== undefined && losesDigits(context.source, value)
       ? JSON.rawJSON(context.source)
       : value,
   );
 }
+
+/** A decimal, or an integer of so many digits that a double may not hold it. Seldom there, and keeping numbers is slow. */
+const mayLoseDigits = /[0-9]{16}|[0-9]\.[0-9]/;
 
 /** Integers beyond 2^53-1, and decimals that would be written otherwise, such as `1.0`. Exponents are resolved. */
 function losesDigits(source: string, value: number): boolean {

@@ -153,12 +153,13 @@ describe("a join that leaves out members", () => {
     expect(Object.values(await give(message))).toEqual([{}]);
     expect(statusOf(message)).toBe("accepted");
     expect(stateHere().join()).not.toContain(dave);
+    const named = built.authEventsFor({ sender: carol, type: "m.room.message", stateKey: null, content: {} });
     const topic = built.sendState(built.creator, "m.room.topic", { topic: "New" });
     const kick = built.member(built.creator, "leave", carol);
     await give(topic, kick);
     expect([statusOf(topic), statusOf(kick)]).toEqual(["accepted", "accepted"]);
     // Now it is known that she is out, and her own say-so does not count.
-    const late = built.fork().make({ sender: carol, type: "m.room.message", authEvents: message.authEvents });
+    const late = built.fork().make({ sender: carol, type: "m.room.message", authEvents: named });
     await give(late);
     expect(statusOf(late)).not.toBe("accepted");
     honest();
@@ -166,6 +167,27 @@ describe("a join that leaves out members", () => {
     expect(rows("partial_state")).toEqual([]);
     expect(stateHere()).toEqual(stateThere());
     expect(statusOf(message)).toBe("accepted");
+  });
+
+  it("is made whole by a server like this one", async () => {
+    const alice = await federation.server("one.test").user("alice");
+    const made = await alice.post("v3/createRoom", { preset: "public_chat", invite: ["@bob:two.test"] });
+    const room = String(made.body.room_id);
+    for (let index = 0; index < 21; index += 1) {
+      await alice.post(`v3/rooms/${encodeURIComponent(room)}/ban`, { user_id: `@banned${index}:one.test` });
+    }
+    await federation.settle();
+    expect((await bob.post(`v3/join/${encodeURIComponent(room)}?via=one.test`)).status).toBe(200);
+    await federation.settle();
+    const state = (server: FederatedServer) =>
+      server
+        .sql("room", room)
+        .all("SELECT event_id FROM current_state_events JOIN events USING (event_nid) ORDER BY 1");
+    expect(state(two).length).toBeLessThan(15);
+    await bob.put(`v3/rooms/${encodeURIComponent(room)}/send/m.room.message/1`, { body: "hello" });
+    await federation.advance(second);
+    expect(state(two)).toEqual(state(federation.server("one.test")));
+    expect(JSON.stringify(await alice.sync())).toContain("hello");
   });
 
   it("sends to the servers that were told to be in the room, and then to those that are", async () => {
@@ -205,9 +227,8 @@ describe("a join that leaves out members", () => {
     const named = authEvents.filter((eventId) => eventId !== own?.eventId);
     const lie = built.fork().make({
       sender: carol,
-      type: "m.room.topic",
-      stateKey: "",
-      content: { topic: "Lies" },
+      type: "m.room.message",
+      content: { body: "Lies" },
       authEvents: [...named, before?.eventId ?? built.create.eventId],
     });
     expect(before).toBeDefined();
@@ -215,12 +236,15 @@ describe("a join that leaves out members", () => {
     await give(lie);
     await federation.advance(second);
     await give(lie);
+    expect(statusOf(lie)).toBe("accepted");
+    expect(JSON.stringify(await bob.sync())).toContain("Lies");
     honest();
     await federation.advance(60 * second);
     expect(rows("partial_state")).toEqual([]);
     expect(statusOf(lie)).not.toBe("accepted");
     expect(stateHere()).toEqual(stateThere());
-    expect(JSON.stringify(await bob.sync())).not.toContain("Lies");
+    const history = await bob.get(`v3/rooms/${path()}/messages?dir=b&limit=50`);
+    expect([history.status, history.text.includes("Lies")]).toEqual([200, false]);
   });
 });
 
@@ -258,6 +282,10 @@ describe("a room not all of whose members are known", () => {
       const reply = await far.request(two, "GET", `/_matrix/federation/v1/${asked}`);
       expect([reply.status, reply.body.errcode], asked).toEqual([404, "M_NOT_FOUND"]);
     }
+    // But who is invited from here can only turn it down here.
+    await bob.post(`v3/rooms/${path()}/invite`, { user_id: "@gone:far.test" });
+    const leave = `/_matrix/federation/v1/make_leave/${path()}/${encodeURIComponent(dave)}`;
+    expect((await far.request(two, "GET", leave)).body.errcode).not.toBe("M_NOT_FOUND");
     const history = `/_matrix/federation/v1/backfill/${path()}?v=${encodeURIComponent(join)}&limit=5`;
     expect((await far.request(two, "GET", history)).status).toBe(200);
   });

@@ -17,6 +17,23 @@ beforeEach(async () => {
 });
 afterEach(() => federation.close());
 
+describe("events from before this server came", () => {
+  it("do not become ends of its graph because somebody gives them as missing ones", async () => {
+    const { built, bob, peer } = room;
+    const old = built.events.filter(({ depth }) => depth <= 6);
+    expect(old.length).toBeGreaterThan(3);
+    peer.on(/get_missing_events/, () => ({ events: old.map(({ pdu }) => pdu) }));
+    const sql = carol.server.sql("room", room.roomId);
+    const ends = () => sql.all("SELECT event_nid FROM event_forward_extremities");
+    const before = ends();
+    built.message(bob, "withheld");
+    await send({ server: carol.server, peer }, { pdus: [built.message(bob, "upon it")] });
+    await federation.settle();
+    expect(peer.received.some(({ path }) => path.includes("get_missing_events"))).toBe(true);
+    expect(ends()).toEqual(before);
+  });
+});
+
 describe("an event that follows one that was rejected", () => {
   it("reaches the other servers by way of what is built on it", async () => {
     const { built, bob } = room;

@@ -11,7 +11,14 @@ import type { Random } from "./random.ts";
 import { fnv1a } from "./random.ts";
 
 /** Refusals that a correct server may give to what people here ask for. */
-const expectedRefusals = new Set(["M_FORBIDDEN", "M_NOT_FOUND", "M_BAD_STATE", "M_UNABLE_TO_AUTHORISE_JOIN"]);
+const expectedRefusals = new Set([
+  "M_FORBIDDEN",
+  "M_NOT_FOUND",
+  "M_BAD_STATE",
+  "M_UNABLE_TO_AUTHORISE_JOIN",
+  // Creators of version 12 have no level.
+  "M_BAD_JSON",
+]);
 /** How often something is tried that needs other servers, which may be away. */
 const maxTries = 12;
 

@@ -191,8 +191,16 @@ describe("changeMembership", () => {
     const world = createWorld();
     const nowhere = world.room(trusted.roomId(`!nowhere:${serverName}`));
     // For other servers to do, none of which is known here.
-    expect(await nowhere.rpc.changeMembership(membership("join", bob))).toEqual({ eventId: null, servers: [] });
-    expect(await nowhere.rpc.changeMembership(membership("knock", bob))).toEqual({ eventId: null, servers: [] });
+    expect(await nowhere.rpc.changeMembership(membership("join", bob))).toEqual({
+      eventId: null,
+      servers: [],
+      formerServers: [],
+    });
+    expect(await nowhere.rpc.changeMembership(membership("knock", bob))).toEqual({
+      eventId: null,
+      servers: [],
+      formerServers: [],
+    });
     expect(await refusalOf(nowhere.rpc.changeMembership(membership("leave", bob)))).toEqual(forbidden);
     expect(await refusalOf(nowhere.rpc.changeMembership(membership("invite", bob, carol)))).toEqual(forbidden);
     const room = await world.create();

@@ -22,16 +22,21 @@ function parse(text: string): JsonObject {
 }
 
 describe("parseLenientJson", () => {
-  it.each(["9223372036854775807", "-9223372036854775808", "1.0", "50.50", "0.10", "123456789012345678901234567890"])(
-    "keeps %s as it was written",
-    (number) => {
-      const object = parse(`{"a":[${number}]}`);
-      expect(canonicalJson(object, [], "lenient")).toBe(`{"a":[${number}]}`);
-      expect(JSON.stringify(object)).toBe(`{"a":[${number}]}`);
-      expect(checkCanonical(object, "strict").ok).toBe(false);
-      expect(parseStrictJson(`{"a":[${number}]}`).ok).toBe(false);
-    },
-  );
+  it.each([
+    "9007199254740993",
+    "9223372036854775807",
+    "-9223372036854775808",
+    "1.0",
+    "50.50",
+    "0.10",
+    "123456789012345678901234567890",
+  ])("keeps %s as it was written", (number) => {
+    const object = parse(`{"a":[${number}]}`);
+    expect(canonicalJson(object, [], "lenient")).toBe(`{"a":[${number}]}`);
+    expect(JSON.stringify(object)).toBe(`{"a":[${number}]}`);
+    expect(checkCanonical(object, "strict").ok).toBe(false);
+    expect(parseStrictJson(`{"a":[${number}]}`).ok).toBe(false);
+  });
 
   it.each([
     ["-0", "0"],
