@@ -142,8 +142,9 @@ async function statesBefore(search: Search, { eventId, prevEvents }: MissingOutc
   const states: States = [];
   for (const prevEventId of prevEvents) {
     const after = await fetchStateAround(search, prevEventId);
-    if (after === null || after.kind === "unusable") return null;
-    if (after.kind === "withheld") {
+    if (after?.kind === "unusable") return null;
+    // Of an event that it has rejected, a server tells no state either.
+    if (after === null || after.kind === "withheld") {
       const before = await fetchStateAt(search, eventId);
       return before === null ? null : prevEvents.map((id) => ({ prevEventId: id, stateIds: [...before.stateIds] }));
     }
@@ -176,7 +177,7 @@ export async function fetchStateAfter(search: Search, eventId: EventId): Promise
 async function fetchStateAround(
   search: Search,
   eventId: EventId,
-): Promise<{ kind: "after"; stateIds: EventId[] } | { kind: "withheld" | "unusable" } | null> {
+): Promise<{ kind: "after"; stateIds: EventId[] } | { kind: "withheld" } | { kind: "unusable" } | null> {
   const before = await fetchStateAt(search, eventId);
   if (before === null) return null;
   if (!before.isGiven) return { kind: "withheld" };

@@ -16,6 +16,7 @@ export const pdusPerTransaction = 50;
  */
 const maxAhead = 8;
 const visibleWithinMs = 120_000;
+const longestPauseMs = 500;
 
 /** Rooms of the homeserver, with a user who lives there and one of the peer. */
 export interface Scene {
@@ -136,9 +137,12 @@ export async function countMissing(scene: Scene, transactions: readonly SignedTr
 async function untilVisible({ api }: User, { sample }: SignedTransaction): Promise<void> {
   const path = `/_matrix/client/v3/rooms/${encodeURIComponent(sample.roomId)}/event/${encodeURIComponent(sample.eventId)}`;
   const deadline = performance.now() + visibleWithinMs;
+  let pauseMs = 20;
   while ((await api.exchange("GET", path)).status !== 200) {
     if (performance.now() > deadline) throw new Error(`${sample.eventId} was not visible in ${visibleWithinMs} ms`);
-    await delay(20);
+    await delay(pauseMs);
+    // Asking takes time of the server that is measured.
+    pauseMs = Math.min(pauseMs * 2, longestPauseMs);
   }
 }
 

@@ -103,6 +103,23 @@ describe("an event that follows others which are not here", () => {
     expect(asked(room, "event_auth")).toEqual([]);
   });
 
+  it("is not placed where its server keeps back what authorizes the gap's end", async () => {
+    const room = await shareRoom(federation);
+    answerHonestly(room);
+    const hidden = room.built.join(room.bob);
+    room.built.join(room.bob);
+    const after = messages(room, 30);
+    const refusal = () => new Response("{}", { status: 404 });
+    room.peer.on(/\/event_auth\//, refusal);
+    room.peer.on(/\/event\//, ({ url }) => (decodeURIComponent(url).endsWith(hidden.eventId) ? refusal() : null));
+
+    await send(room, { pdus: after.slice(-1) });
+    await federation.settle();
+
+    expect(statusOf(room, idOf(after.at(-1)))).toBeNull();
+    expect(asked(room, "state_ids")).toHaveLength(1);
+  });
+
   it("may be by a user who joined in the gap", async () => {
     const room = await roomWithPower();
     answerHonestly(room);

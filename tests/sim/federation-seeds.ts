@@ -8,7 +8,7 @@ const seeds = Number(process.env.SIM_FEDERATION_SEEDS ?? 500);
 const firstSeed = Number(process.env.SIM_FIRST ?? 1);
 /** The one seed to run again, with its trace. */
 const replay = process.env.SIM_SEED;
-const maxOperations = Number(process.env.SIM_OPERATIONS ?? 30);
+const maxOperations = Number(process.env.SIM_OPERATIONS ?? 24);
 
 /** What a failing seed says for itself. */
 function report(seed: number, outcome: FederationOutcome): string {

@@ -55,7 +55,7 @@ describe("changePassword", () => {
     const dora = await server.user("dora");
     const erin = await server.user("erin");
     const reply = await dora.post("v3/account/password", { new_password: "x", auth: proof(erin) });
-    expect([reply.status, reply.body.errcode]).toEqual([401, "M_FORBIDDEN"]);
+    expect([reply.status, reply.body.errcode]).toEqual([403, "M_FORBIDDEN"]);
   });
 
   it("needs a session and a new password", async () => {
