@@ -23,7 +23,7 @@ export default defineConfig({
   plugins: [workerModules()],
   test: {
     include: ["tests/**/*.test.ts"],
-    testTimeout: 30_000,
+    testTimeout: 120_000,
     hookTimeout: 60_000,
     // Goes through the plugin above: Node itself would import the .wasm as an instance, not as a module.
     server: { deps: { inline: [/@phi-ag\/argon2/] } },
