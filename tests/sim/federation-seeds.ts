@@ -20,7 +20,7 @@ function report(seed: number, outcome: FederationOutcome): string {
   return [
     `seed ${seed}: ${outcome.violations.length} violations`,
     ...outcome.violations.slice(0, 10),
-    `replay with its trace: SIM_SEED=${seed} vitest run --disable-console-intercept tests/sim/federation.test.ts`,
+    `replay with its trace: SIM_SEED=${seed} vitest run tests/sim/federation.test.ts --disable-console-intercept`,
   ].join("\n");
 }
 

@@ -185,9 +185,10 @@ export class RoomBuilder {
 
   /** A branch on top of several, in a state that the caller has resolved from theirs. */
   merged(others: readonly RoomBuilder[], state: Iterable<MatrixEvent>): RoomBuilder {
-    const heads = new Set([this, ...others].flatMap((branch) => branch.#heads));
+    // By id: two branches may have made the very same event.
+    const heads = new Map([this, ...others].flatMap((branch) => branch.#heads.map((head) => [head.eventId, head])));
     const entries = [...state].map((event): [string, MatrixEvent] => [keyOf(event.type, event.stateKey ?? ""), event]);
-    return new RoomBuilder(this.rules, this.create, this.#log, { state: new Map(entries), heads: [...heads] });
+    return new RoomBuilder(this.rules, this.create, this.#log, { state: new Map(entries), heads: [...heads.values()] });
   }
 
   /** A signed event on top of this branch, not yet part of its state. */
