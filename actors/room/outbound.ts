@@ -93,8 +93,9 @@ function pduTextOf(room: RoomContext, event: OwnEvent): PduText {
   return canonicalJson(pdu, ["unsigned"], canonicalMode(room.store.room.rules()));
 }
 
-/** What the server has for certain needs no stay any more. */
+/** What the server has for certain needs no stay any more, but for the last that it had. */
 function forgetStays(room: RoomContext, stays: readonly ServerStay[], { destination, since }: TakeOutboundInput): void {
-  if (!stays.some(({ until }) => until !== null && until <= since)) return;
+  const last = stays.findLast(({ joinedMembers }) => joinedMembers > 0);
+  if (!stays.some((stay) => stay !== last && stay.until !== null && stay.until <= since)) return;
   room.store.transaction((tx) => tx.servers.deleteUntil(destination, since));
 }

@@ -2,8 +2,8 @@
  * What leaves the room for another server: who may read at all, and which events in full. Every event that a server is
  * given on asking comes out of {@link ServerViewer.pduOf}.
  */
-import { errors } from "../../shared/errors.ts";
-import type { ServerName } from "../../shared/ids.ts";
+import { errors, type MatrixError } from "../../shared/errors.ts";
+import type { EventId, ServerName } from "../../shared/ids.ts";
 import { canonicalJson } from "../../shared/matrix/canonical-json.ts";
 import { type HistoryVisibility, historyVisibilityOf } from "../../shared/matrix/content/history-visibility.ts";
 import { membershipIn } from "../../shared/matrix/content/member.ts";
@@ -33,7 +33,33 @@ export function mayRead(room: RoomContext, origin: ServerName): boolean {
 
 /** @throws MatrixError M_FORBIDDEN, in the same words whether the room exists or not */
 export function assertMayRead(room: RoomContext, origin: ServerName): void {
-  if (!mayRead(room, origin)) throw errors.forbidden("Your server is not in the room");
+  if (!mayRead(room, origin)) throw notInRoom();
+}
+
+/**
+ * The room for a server that asks about some of its events. One that is not in the room any more may ask about what happened
+ * while it was: else the event that put it out, following others that it has not, would never find its place there, and the
+ * server would believe for ever that it is still in the room.
+ *
+ * @param at the events that it asks about: of a server that is gone, one of them at least must be of its time.
+ * @returns null where the server may not read
+ */
+export function findViewer(room: RoomContext, origin: ServerName, at: readonly EventId[]): ServerViewer | null {
+  if (!isResident(room, room.store) || isShutOut(room, room.store, origin)) return null;
+  const viewer = new ServerViewer(room, origin);
+  // A room that a server has not been in is none to it, whatever is asked.
+  return viewer.isGone && !at.some((eventId) => viewer.knows(eventId)) ? null : viewer;
+}
+
+/** {@link findViewer}. @throws MatrixError M_FORBIDDEN */
+export function viewerOf(room: RoomContext, origin: ServerName, at: readonly EventId[]): ServerViewer {
+  const viewer = findViewer(room, origin, at);
+  if (viewer === null) throw notInRoom();
+  return viewer;
+}
+
+function notInRoom(): MatrixError {
+  return errors.forbidden("Your server is not in the room");
 }
 
 /**
@@ -43,6 +69,10 @@ export function assertMayRead(room: RoomContext, origin: ServerName): void {
  * now sees shared history. Where only those of then may see an event, the server's members of then are looked for.
  */
 export class ServerViewer {
+  /** None of the server's users is joined now: it sees what was until the last of them left, and nothing else, not even redacted. */
+  readonly isGone: boolean;
+  /** Position in the stream after which the server sees nothing, if it is gone. */
+  readonly #until: number;
   readonly #room: RoomContext;
   readonly #origin: ServerName;
   readonly #visibilityKey: number | null;
@@ -54,21 +84,36 @@ export class ServerViewer {
   constructor(room: RoomContext, origin: ServerName) {
     this.#room = room;
     this.#origin = origin;
+    this.isGone = !room.store.servers.isIn(origin);
+    this.#until = this.isGone ? (room.store.servers.findPastStay(origin)?.until ?? 0) : Number.MAX_SAFE_INTEGER;
     this.#visibilityKey = room.store.stateKeys.find("m.room.history_visibility", "");
   }
 
-  /** Whether one of the server's users may see the event, who is in the room now. */
+  /** Whether the event is here, and may be seen. */
+  knows(eventId: EventId): boolean {
+    const record = this.#room.store.events.byId(eventId);
+    return record !== null && this.canSee(record);
+  }
+
+  /** Whether one of the server's users may see the event, or might when they were in the room. */
   canSee(record: EventRecord): boolean {
     // Of what is outside of the graph, no state is known: what is shown of it is what is shown now.
     const isPlaced = record.stateRootAfter !== null;
+    if (this.isGone && !isPlaced) return false;
     const before = isPlaced ? record.stateRootBefore : this.#room.store.room.get().stateRoot;
     const visibilities = [this.#visibilityAt(before)];
     if (isPlaced && record.type === "m.room.history_visibility" && record.stateKey === "") {
       visibilities.push(this.#visibilityAt(record.stateRootAfter));
     }
-    if (visibilities.some((visibility) => visibility === "world_readable" || visibility === "shared")) return true;
+    const isShared = visibilities.some((visibility) => visibility === "world_readable" || visibility === "shared");
+    if (isShared && !this.#isAfter(record)) return true;
     const presence = strongerOf(this.#presenceAt(before), this.#presenceBy(record));
     return presence === "join" || (presence === "invite" && visibilities.includes("invited"));
+  }
+
+  /** Whether the event came after the server had left. What was soft-failed has no place in the stream. */
+  #isAfter({ streamPosition }: EventRecord): boolean {
+    return this.isGone && (streamPosition === null || streamPosition > this.#until);
   }
 
   /** The event as it goes over the wire: redacted where the server may not see it, or where it was redacted. */

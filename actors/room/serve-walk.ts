@@ -3,7 +3,7 @@ import type { EventId } from "../../shared/ids.ts";
 import type { PduText } from "../../shared/rpc/room-peers.ts";
 import type { RoomForServers } from "../../shared/rpc/room-serving.ts";
 import type { RoomContext } from "./context.ts";
-import { assertMayRead, ServerViewer } from "./serve-visibility.ts";
+import { type ServerViewer, viewerOf } from "./serve-visibility.ts";
 import type { EventRecord } from "./store/events.ts";
 
 type Input<Method extends keyof RoomForServers> = Parameters<RoomForServers[Method]>[0];
@@ -26,8 +26,7 @@ const maxLength = 4 * 1024 * 1024;
  * @see https://spec.matrix.org/v1.19/server-server-api/#get_matrixfederationv1backfillroomid
  */
 export function getHistory(room: RoomContext, { origin, from, limit }: Input<"getHistory">): PduText[] {
-  assertMayRead(room, origin);
-  const viewer = new ServerViewer(room, origin);
+  const viewer = viewerOf(room, origin, from.slice(0, maxStarts));
   const walk = new Walk(room);
   for (const eventId of from.slice(0, maxStarts)) walk.add(eventId);
   const pdus: PduText[] = [];
@@ -35,7 +34,7 @@ export function getHistory(room: RoomContext, { origin, from, limit }: Input<"ge
   for (let record = walk.deepest(); record !== null; record = walk.deepest()) {
     if (pdus.length >= Math.min(limit, maxHistory) || length >= maxLength) break;
     walk.addBefore(record);
-    if (!isGiven(record)) continue;
+    if (!isGiven(record, viewer)) continue;
     pdus.push(viewer.pduOf(record));
     length += record.jsonLength;
   }
@@ -51,8 +50,7 @@ export function getMissing(
   room: RoomContext,
   { origin, earliestEvents, latestEvents, limit, minDepth }: Input<"getMissing">,
 ): PduText[] {
-  assertMayRead(room, origin);
-  const viewer = new ServerViewer(room, origin);
+  const viewer = viewerOf(room, origin, latestEvents.slice(0, maxStarts));
   const walk = new Walk(room, [...earliestEvents.slice(0, maxEarliest), ...latestEvents]);
   for (const eventId of latestEvents.slice(0, maxStarts)) {
     const record = room.store.events.byId(eventId);
@@ -64,14 +62,15 @@ export function getMissing(
     if (found.length >= Math.min(limit, maxMissing)) break;
     if (record.depth < minDepth) continue;
     walk.addBefore(record);
-    if (isGiven(record)) found.push(record);
+    if (isGiven(record, viewer)) found.push(record);
   }
   return found.sort((left, right) => left.depth - right.depth).map((record) => viewer.pduOf(record));
 }
 
 /** Rejected events are given to nobody; those outside of the graph are part of no history. */
-function isGiven(record: EventRecord): boolean {
-  return record.status === "accepted" || record.status === "soft_failed";
+function isGiven(record: EventRecord, viewer: ServerViewer): boolean {
+  if (record.status !== "accepted" && record.status !== "soft_failed") return false;
+  return !viewer.isGone || viewer.canSee(record);
 }
 
 /** Visits each event once, and no more than the budget allows. */

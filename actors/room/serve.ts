@@ -6,7 +6,7 @@ import type { PduPage, RoomForServers } from "../../shared/rpc/room-serving.ts";
 import { authChainOf } from "./auth-chains.ts";
 import type { RoomContext } from "./context.ts";
 import { assertWhole } from "./partial-state.ts";
-import { assertMayRead, mayRead, ServerViewer } from "./serve-visibility.ts";
+import { assertMayRead, findViewer, ServerViewer, viewerOf } from "./serve-visibility.ts";
 import { entriesOf, type StateRoot } from "./state-tree.ts";
 import type { EventRecord } from "./store/events.ts";
 import { findNearest } from "./timestamp.ts";
@@ -32,7 +32,7 @@ export function getStateIds(
   room: RoomContext,
   { origin, eventId }: Input<"getStateIds">,
 ): { stateIds: EventId[]; authChainIds: EventId[] } {
-  assertMayRead(room, origin);
+  viewerOf(room, origin, [eventId]);
   assertWhole(room.store);
   const record = requireEvent(room, eventId);
   if (record.stateRootAfter === null) throw errors.notFound("The state before the event is not known");
@@ -48,7 +48,7 @@ export function getStateIds(
  * @see https://spec.matrix.org/v1.19/server-server-api/#get_matrixfederationv1event_authroomideventid
  */
 export function getAuthChainIds(room: RoomContext, { origin, eventId }: Input<"getAuthChainIds">): EventId[] {
-  assertMayRead(room, origin);
+  viewerOf(room, origin, [eventId]);
   const { event } = requireEvent(room, eventId);
   const authEvents = event.authEvents.map((id) => room.store.events.byId(id)).filter((record) => record !== null);
   const own = authEvents.map((record) => record.eventNid);
@@ -58,8 +58,7 @@ export function getAuthChainIds(room: RoomContext, { origin, eventId }: Input<"g
 /** Events of a state or an auth chain, as far as one answer carries them. */
 export function getPdusAt(room: RoomContext, { origin, at, eventIds }: Input<"getPdusAt">): PduPage {
   if (eventIds.length > maxIds) throw new Error(`${eventIds.length} events were asked for at once`);
-  assertMayRead(room, origin);
-  const viewer = new ServerViewer(room, origin);
+  const viewer = viewerOf(room, origin, [at]);
   // Whoever may see an event may know the state in which it was sent, also where that was set before they could look.
   const isSeen = viewer.canSee(requireEvent(room, at));
   const pdus: PduText[] = [];
@@ -76,9 +75,9 @@ export function getPdusAt(room: RoomContext, { origin, at, eventIds }: Input<"ge
 
 /** One event; null where it is not here, or the server may not read this room. */
 export function findPdu(room: RoomContext, { origin, eventId }: Input<"findPdu">): PduText | null {
-  const record = mayRead(room, origin) ? room.store.events.byId(eventId) : null;
-  if (record === null || record.status === "rejected") return null;
-  return new ServerViewer(room, origin).pduOf(record);
+  const viewer = findViewer(room, origin, [eventId]);
+  const record = viewer === null ? null : room.store.events.byId(eventId);
+  return record === null || record.status === "rejected" ? null : (viewer?.pduOf(record) ?? null);
 }
 
 /**

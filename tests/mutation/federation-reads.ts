@@ -9,8 +9,37 @@ const queries = "tests/federation/queries.test.ts";
 export const federationReadMutants: Mutant[] = [
   ...mutantsOf("actors/room/serve-visibility.ts", reads, [
     ["reading by a server that is not in the room", "room.store.servers.isIn(origin)", "true", "not in a room"],
-    ["reading by a server that is shut out", "!isShutOut(room, room.store, origin)", "true", "ACL shuts it out"],
-    ["reading of a room that was left", "isResident(room, room.store) &&", "true &&", "no longer in the room itself"],
+    [
+      "reading by a server that is shut out",
+      "|| isShutOut(room, room.store, origin)",
+      "",
+      "ACL shuts it out, though it is in the room \\(R5\\): state$",
+    ],
+    [
+      "reading of a room that was left",
+      "!isResident(room, room.store) || ",
+      "",
+      "no longer in the room itself: state$",
+    ],
+    [
+      "reading by a server that was never in the room",
+      "viewer.isGone && !at.some((eventId) => viewer.knows(eventId)) ? null : viewer",
+      "viewer",
+      "if it never was, as if there were no room: state$",
+    ],
+    [
+      "what comes after a server has left",
+      "return this.isGone && (streamPosition",
+      "return false && (streamPosition",
+      "after it has left, or was banned: state$",
+    ],
+    [
+      "what was there until a server left",
+      "if (isShared && !this.#isAfter(record)) return true;",
+      "if (isShared && !this.isGone) return true;",
+      "puts a server's last user out",
+      "tests/federation/late-fork.test.ts",
+    ],
     [
       "history of before a server joined",
       "options.isSeen === true || this.canSee(record)",
@@ -41,8 +70,8 @@ export const federationReadMutants: Mutant[] = [
     ],
     [
       "single events of rooms that a server is not in",
-      "const record = mayRead(room, origin) ? room.store.events.byId(eventId) : null;",
-      "const record = room.store.events.byId(eventId);",
+      'const record = viewer === null ? null : room.store.events.byId(eventId);\n  return record === null || record.status === "rejected" ? null : (viewer?.pduOf(record) ?? null);',
+      "const record = room.store.events.byId(eventId);\n  return record === null ? null : new ServerViewer(room, origin).pduOf(record);",
       "a room that it is not in",
     ],
   ]),
@@ -55,9 +84,15 @@ export const federationReadMutants: Mutant[] = [
     ],
     [
       "rejected events in a walk",
-      'return record.status === "accepted" || record.status === "soft_failed";',
-      "return true;",
+      'if (record.status !== "accepted" && record.status !== "soft_failed") return false;',
+      "",
       "rejected",
+    ],
+    [
+      "events of after a server has left, in a walk",
+      "return !viewer.isGone || viewer.canSee(record);",
+      "return true;",
+      "given no later events",
     ],
   ]),
   ...mutantsOf("actors/room/backfill.ts", gaps, [

@@ -8,7 +8,7 @@ import type { JsonObject } from "../../shared/json.ts";
 import { eventFromPdu } from "../../shared/matrix/event.ts";
 import { type FederatedServer, type FederatedUser, Federation } from "../support/federation.ts";
 import { listOf } from "../support/read-history.ts";
-import { user } from "../support/room-builder.ts";
+import { rulesOf, user } from "../support/room-builder.ts";
 import { joinByPeer, send, shareRoom, statusOf } from "../support/shared-room.ts";
 import { TestPeer } from "../support/test-peer.ts";
 
@@ -207,15 +207,58 @@ describe("a server that is not in a room (R71, R78)", () => {
     expect(nowhere).toBe(there);
   });
 
-  it.each(table)("reads nothing after it has left, nor when it was banned: %s", async (name, ask) => {
+  it.each(table)("reads nothing of what comes after it has left, or was banned: %s", async (name, ask) => {
     for (const action of ["kick", "ban"]) {
       federation.close();
       federation = new Federation();
       const room = await shareRoom(federation);
-      const eventId = await say(room.alice, room.roomId, "secret");
       await act(room.alice, room.roomId, action, { user_id: room.bob });
+      const eventId = await say(room.alice, room.roomId, "secret");
       await expectNothing(askBy(room.peer, room.server, ask(room.roomId, eventId)), name);
     }
+  });
+
+  // Else the event that put it out, following others that it has not, would never find its place there.
+  it.each(table.filter(([name]) => name !== "timestamp_to_event"))(
+    "reads what was there until it left: %s",
+    async (_name, ask) => {
+      const room = await shareRoom(federation);
+      await say(room.alice, room.roomId, "no secret");
+      const path = `v3/rooms/${encoded(room.roomId)}/kick`;
+      expect((await room.alice.post(path, { user_id: room.bob })).status).toBe(200);
+      await federation.settle();
+      const member = `v3/rooms/${encoded(room.roomId)}/state/m.room.member/${encoded(room.bob)}?format=event`;
+      const kick = String((await room.alice.get(member)).body.event_id);
+      await say(room.alice, room.roomId, "secret");
+      const reply = await askBy(room.peer, room.server, ask(room.roomId, kick));
+      expect(reply.status, reply.text).toBe(200);
+      expect(reply.text).not.toContain('"secret"');
+    },
+  );
+
+  it("is given no later events among those of its time, not even redacted", async () => {
+    const room = await shareRoom(federation);
+    const before = await say(room.alice, room.roomId, "no secret");
+    await act(room.alice, room.roomId, "kick", { user_id: room.bob });
+    const after = await say(room.alice, room.roomId, "secret");
+    const path = `backfill/${encoded(room.roomId)}?limit=100&v=${encoded(before)}&v=${encoded(after)}`;
+    const reply = await askBy(room.peer, room.server, get(path));
+    expect(reply.status, reply.text).toBe(200);
+    const ids = listOf(reply.body.pdus).map((pdu) => eventFromPdu(pdu, rulesOf("12")).eventId);
+    expect(ids).toContain(before);
+    expect(ids).not.toContain(after);
+  });
+
+  it.each(table)("reads nothing after its user's invitation was withdrawn: %s", async (name, ask) => {
+    const server = federation.server("one.test");
+    const alice = await server.user("alice");
+    const three = federation.server("three.test");
+    const carol = await three.user("carol");
+    const roomId = String((await alice.post("v3/createRoom", { preset: "private_chat" })).body.room_id);
+    const eventId = await say(alice, roomId, "secret");
+    await act(alice, roomId, "invite", { user_id: carol.userId });
+    await act(alice, roomId, "kick", { user_id: carol.userId });
+    await expectNothing(askThrough(three, server, ask(roomId, eventId)), name);
   });
 
   it.each(table)("reads nothing while its user is only invited: %s", async (name, ask) => {

@@ -9,6 +9,7 @@ export interface ServerStay {
   readonly since: number;
   /** The last position that is for the server; null: it is in the room. */
   readonly until: number | null;
+  /** Now or, where the stay is over, before the last of them left. None: a single event was for the server. */
   readonly joinedMembers: number;
 }
 
@@ -64,6 +65,12 @@ export class ServersReader {
   /** Whether another server has a joined user. */
   isIn(server: ServerName): boolean {
     return this.findStay(server) !== null;
+  }
+
+  /** When the server was in the room for the last time, if it is not any more; null: it is, or never was. */
+  findPastStay(server: ServerName): ServerStay | null {
+    const stay = this.staysOf(server).findLast(({ until, joinedMembers }) => until === null || joinedMembers > 0);
+    return stay === undefined || stay.until === null ? null : stay;
   }
 
   /** Whether any other server is in the room. */
@@ -158,16 +165,21 @@ export class ServersWriter extends ServersReader {
   close(stay: ServerStay, until: number): void {
     this.#forget();
     this.sql.run(
-      "UPDATE room_servers SET until_position = ?, joined_members = 0 WHERE server_name = ? AND since_position = ?",
+      "UPDATE room_servers SET until_position = ? WHERE server_name = ? AND since_position = ?",
       until,
       stay.server,
       stay.since,
     );
   }
 
-  /** Forgets stays of which the server has been given everything. */
+  /** Forgets stays of which the server has been given everything, but for the last: it may ask for what it lacks of that. */
   deleteUntil(server: ServerName, position: number): void {
-    this.sql.run("DELETE FROM room_servers WHERE server_name = ? AND until_position <= ?", server, position);
+    this.sql.run(
+      `DELETE FROM room_servers WHERE server_name = ?1 AND until_position <= ?2 AND (joined_members = 0
+         OR since_position < (SELECT max(since_position) FROM room_servers WHERE server_name = ?1 AND joined_members > 0))`,
+      server,
+      position,
+    );
   }
 
   #forget(): void {
