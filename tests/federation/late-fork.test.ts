@@ -20,27 +20,37 @@ async function say(person: FederatedUser, roomId: string, body: string): Promise
   expect(reply.status, reply.text).toBe(200);
 }
 
+const join = (person: FederatedUser, roomId: string) =>
+  person.post(`v3/join/${encodeURIComponent(roomId)}?via=one.test`);
+
+/** Cuts what one server asks of another. */
+function cut(isCut: (from: string, to: string) => boolean): void {
+  federation.beforeExchange = (from, to) => {
+    if (isCut(from, to)) throw new Error("cut");
+  };
+}
+
+/** Alice's room. Bob's server is cut off, and has said something there, when Carol's joins. */
+async function joinBesideFork(): Promise<{ alice: FederatedUser; carol: FederatedUser; roomId: string }> {
+  const alice = await federation.server("one.test").user("alice");
+  const bob = await federation.server("two.test").user("bob");
+  const carol = await federation.server("three.test").user("carol");
+  const created = await alice.post("v3/createRoom", { preset: "public_chat" });
+  const roomId = String(created.body.room_id);
+  expect((await join(bob, roomId)).status).toBe(200);
+  await federation.settle();
+  cut((from, to) => from === "two.test" || to === "two.test");
+  await say(bob, roomId, "from the fork");
+  for (let n = 0; n < 5; n += 1) await say(alice, roomId, `a${n}`);
+  expect((await join(carol, roomId)).status).toBe(200);
+  return { alice, carol, roomId };
+}
+
 describe("an event that follows a fork from before this server came", () => {
   it("is taken, though the fork is less deep than all that is here", async () => {
-    const alice = await federation.server("one.test").user("alice");
-    const bob = await federation.server("two.test").user("bob");
-    const carol = await federation.server("three.test").user("carol");
-    const created = await alice.post("v3/createRoom", { preset: "public_chat" });
-    const roomId = String(created.body.room_id);
-    const join = (person: FederatedUser) => person.post(`v3/join/${encodeURIComponent(roomId)}?via=one.test`);
-    expect((await join(bob)).status).toBe(200);
-    await federation.settle();
-
-    // Bob's server is cut off; its word reaches Alice's after Carol's has joined, and never Carol's.
-    federation.beforeExchange = (from, to) => {
-      if (from === "two.test" || to === "two.test") throw new Error("cut");
-    };
-    await say(bob, roomId, "from the fork");
-    for (let n = 0; n < 5; n += 1) await say(alice, roomId, `a${n}`);
-    expect((await join(carol)).status).toBe(200);
-    federation.beforeExchange = (from, to) => {
-      if (from === "two.test" && to === "three.test") throw new Error("cut");
-    };
+    const { alice, carol, roomId } = await joinBesideFork();
+    // Bob's word reaches Alice's server now, and never Carol's.
+    cut((from, to) => from === "two.test" && to === "three.test");
     await federation.advance(120 * minute);
     await say(alice, roomId, "after both");
     await federation.settle();
@@ -51,32 +61,14 @@ describe("an event that follows a fork from before this server came", () => {
   });
 
   it("puts a server's last user out, though by then that server is not in the room any more", async () => {
-    const alice = await federation.server("one.test").user("alice");
-    const bob = await federation.server("two.test").user("bob");
-    const carol = await federation.server("three.test").user("carol");
-    const created = await alice.post("v3/createRoom", { preset: "public_chat" });
-    const roomId = String(created.body.room_id);
-    const join = (person: FederatedUser) => person.post(`v3/join/${encodeURIComponent(roomId)}?via=one.test`);
-    expect((await join(bob)).status).toBe(200);
-    await federation.settle();
-
-    federation.beforeExchange = (from, to) => {
-      if (from === "two.test" || to === "two.test") throw new Error("cut");
-    };
-    await say(bob, roomId, "from the fork");
-    for (let n = 0; n < 5; n += 1) await say(alice, roomId, `a${n}`);
-    expect((await join(carol)).status).toBe(200);
+    const { alice, carol, roomId } = await joinBesideFork();
     // Carol's server is away while Bob's word arrives at Alice's.
-    federation.beforeExchange = (_from, to) => {
-      if (to === "three.test") throw new Error("cut");
-    };
+    cut((_from, to) => to === "three.test");
     await federation.advance(120 * minute);
     const kicked = await alice.post(`v3/rooms/${encodeURIComponent(roomId)}/kick`, { user_id: carol.userId });
     expect(kicked.status, kicked.text).toBe(200);
     await federation.settle();
-    federation.beforeExchange = (from, to) => {
-      if (from === "two.test" && to === "three.test") throw new Error("cut");
-    };
+    cut((from, to) => from === "two.test" && to === "three.test");
     await federation.advance(24 * 60 * minute);
 
     const state = await carol.get(`v3/rooms/${encodeURIComponent(roomId)}/state/m.room.member/${carol.userId}`);
