@@ -22,6 +22,8 @@ export interface Config {
   readonly federationDomainAllow: readonly ServerName[] | null;
   readonly federationDomainDeny: readonly ServerName[];
   readonly federationAllowPrivateNetwork: boolean;
+  /** Whether rooms are joined before all of their members are known, where the other server offers it. */
+  readonly partialStateJoins: boolean;
   /** Servers that are believed about other servers' keys, where those do not answer. */
   readonly trustedKeyServers: readonly ServerName[];
   /** URL of the DNS-over-HTTPS service for SRV records (RFC 8484); null: they are not looked up. */
@@ -67,6 +69,7 @@ export function parseConfig(variables: Variables): Config {
     federationDomainDeny: parseDomains(variables, "FEDERATION_DOMAIN_DENY") ?? [],
     federationAllowPrivateNetwork:
       oneOf(variables, "FEDERATION_ALLOW_PRIVATE_NETWORK", ["true", "false"], "false") === "true",
+    partialStateJoins: oneOf(variables, "PARTIAL_STATE_JOINS", ["on", "off"], "on") === "on",
     trustedKeyServers: parseDomains(variables, "TRUSTED_KEY_SERVERS") ?? [],
     dnsOverHttps: parseResolver(variables),
     appservices: parseAppservices(variables),

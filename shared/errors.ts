@@ -52,6 +52,7 @@ export const errors = {
   userLocked: make(401, "M_USER_LOCKED"),
   unauthorized: make(401, "M_UNAUTHORIZED"),
   forbidden: make(403, "M_FORBIDDEN"),
+  inviteBlocked: make(403, "M_INVITE_BLOCKED"),
   userDeactivated: make(403, "M_USER_DEACTIVATED"),
   userSuspended: make(403, "M_USER_SUSPENDED"),
   guestAccessForbidden: make(403, "M_GUEST_ACCESS_FORBIDDEN"),

@@ -25,6 +25,17 @@ export function parseSignedJson(text: string): JsonValue {
   return parseChecked(text, maxSignedJsonDepth, parseExactly);
 }
 
+/**
+ * Parses an answer that lists events of anybody's making, each of which its reader checks by itself: one with a lone
+ * surrogate, a number beyond what a double holds or too much nesting must not take the others with it. Where the nesting
+ * is too deep for whoever walks it, it is cut off; that event is none all the same.
+ *
+ * @throws MatrixError M_NOT_JSON when it is not JSON
+ */
+export function parseEventLists(text: string): JsonValue {
+  return parse(isDeeperThan(text, maxSignedJsonDepth) ? cutBelow(text, maxSignedJsonDepth) : text, parseExactly);
+}
+
 /** A part of a signed body without numbers that were kept as they were written; null where it is no object, or nested too deeply. */
 export function plainObject(value: JsonValue): JsonObject | null {
   try {
@@ -78,6 +89,30 @@ function isDeeperThan(text: string, max: number): boolean {
     } else if (code === closeBrace || code === closeBracket) depth -= 1;
   }
   return false;
+}
+
+/** The text with `null` for every array and object that lies deeper than `max`. */
+function cutBelow(text: string, max: number): string {
+  const kept: string[] = [];
+  let depth = 0;
+  let inString = false;
+  let from = 0;
+  for (let index = 0; index < text.length; index += 1) {
+    const code = text.charCodeAt(index);
+    if (inString) {
+      if (code === backslash) index += 1;
+      else if (code === quote) inString = false;
+    } else if (code === quote) inString = true;
+    else if (code === openBrace || code === openBracket) {
+      depth += 1;
+      if (depth === max + 1) kept.push(text.slice(from, index), "null");
+    } else if (code === closeBrace || code === closeBracket) {
+      if (depth === max + 1) from = index + 1;
+      depth -= 1;
+    }
+  }
+  kept.push(text.slice(from));
+  return kept.join("");
 }
 
 const quote = 0x22;

@@ -51,6 +51,11 @@ export function withFields(object: JsonObject, changes: Readonly<Record<string, 
   return copy;
 }
 
+/** An object without a key: itself, where it has none. Not to be changed, as it may be the same. */
+export function withoutField(object: JsonObject, key: string): JsonObject {
+  return Object.hasOwn(object, key) ? withFields(object, { [key]: undefined }) : object;
+}
+
 /** Defines an own property whatever its name is. */
 export function define(object: JsonObject, key: string, value: JsonValue): void {
   Object.defineProperty(object, key, { value, enumerable: true, configurable: true, writable: true });

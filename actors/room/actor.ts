@@ -166,6 +166,9 @@ export class RoomActor extends Actor implements RoomRpc {
   takeOutbound(input: Input<"takeOutbound">) {
     return this.#rpc.takeOutbound(input);
   }
+  joinByOthers(input: Input<"joinByOthers">) {
+    return this.#rpc.joinByOthers(input);
+  }
   beginJoin(userId: UserId) {
     return this.#rpc.beginJoin(userId);
   }
@@ -186,6 +189,12 @@ export class RoomActor extends Actor implements RoomRpc {
   }
   finishWholeState(input: Input<"finishWholeState">) {
     return this.#rpc.finishWholeState(input);
+  }
+  dropWholeState(input: Input<"dropWholeState">) {
+    return this.#rpc.dropWholeState(input);
+  }
+  takeKeys(input: Input<"takeKeys">) {
+    return this.#rpc.takeKeys(input);
   }
   postponeCompletion(input: Input<"postponeCompletion">) {
     return this.#rpc.postponeCompletion(input);
@@ -219,6 +228,9 @@ export class RoomActor extends Actor implements RoomRpc {
   }
   getJoinState(input: Input<"getJoinState">) {
     return this.#rpc.getJoinState(input);
+  }
+  getInviteKeys(input: Input<"getInviteKeys">) {
+    return this.#rpc.getInviteKeys(input);
   }
   exchangeInvite(input: Input<"exchangeInvite">) {
     return this.#rpc.exchangeInvite(input);

@@ -5,10 +5,15 @@
  * transaction of its own inside the commit: a refusal undoes nothing but itself. Nobody is answered before the commit that
  * holds their request.
  */
+import { errors } from "../../shared/errors.ts";
 import type { RoomStore, RoomTransaction } from "./store/index.ts";
 
 /** Requests in one commit, at most: bounds how long the room is busy with it. */
 const maxBatch = 64;
+/** Requests that wait, at most: some seconds of work. Who comes beyond is told so rather than kept waiting, and in memory. */
+export const maxWaiting = 2_000;
+/** When it may be worth coming again, ms. */
+const retryAfterMs = 2_000;
 
 interface Entry {
   /** Does the work; what it returns answers the request. */
@@ -29,9 +34,16 @@ export class CommitQueue {
     this.#committed = committed;
   }
 
-  /** Runs `work` in the next commit; at once where none is on its way. Rejects with what `work` throws. */
+  /**
+   * Runs `work` in the next commit; at once where none is on its way. Rejects with what `work` throws.
+   * @throws MatrixError M_LIMIT_EXCEEDED when too many wait
+   */
   submit<T>(work: (tx: RoomTransaction) => T): Promise<T> {
     return new Promise((resolve, reject) => {
+      if (this.#queue.length >= maxWaiting) {
+        reject(errors.limitExceeded(retryAfterMs));
+        return;
+      }
       const run = (tx: RoomTransaction): (() => void) => {
         const value = work(tx);
         return () => resolve(value);

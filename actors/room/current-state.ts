@@ -4,7 +4,8 @@ import { withFields } from "../../shared/json.ts";
 import { membershipOf } from "../../shared/matrix/content/member.ts";
 import type { MatrixEvent } from "../../shared/matrix/event.ts";
 import type { RoomContext } from "./context.ts";
-import type { MemberMove } from "./servers.ts";
+import { manyChanges, putNewMembers } from "./new-members.ts";
+import type { MemberMove, NewMembers } from "./servers.ts";
 import type { RoomTransaction } from "./store/index.ts";
 import type { RoomFacts } from "./store/room.ts";
 
@@ -33,8 +34,10 @@ export interface StateEffect {
   readonly invitedMembers: number;
   /** Users of this server whose own member event is another now. */
   readonly localMembers: UserId[];
-  /** Everybody whose own member event is another now. */
+  /** Others whose own member event is another now. */
   readonly moves: readonly MemberMove[];
+  /** Those of whom nothing was known, where they are many. */
+  readonly newMembers: readonly NewMembers[];
   /** Whether the directory's copy of the room is old now. */
   readonly isSummary: boolean;
 }
@@ -50,11 +53,16 @@ interface Update {
 /** Writes the changes of the current state that an event has brought, its own and those of resolution. */
 export function applyCurrentState(room: RoomContext, tx: RoomTransaction, update: Update): StateEffect {
   const counts = { join: update.facts.joinedMembers, invite: update.facts.invitedMembers };
-  const localMembers: UserId[] = [];
+  const isMany = update.changes.length >= manyChanges;
+  const { newMembers, remaining } = isMany ? putNewMembers(room, tx, update) : { newMembers: [], remaining: null };
+  for (const { membership, count } of newMembers) {
+    if (membership === "join" || membership === "invite") counts[membership] += count;
+  }
   const moves: MemberMove[] = [];
+  const localMembers: UserId[] = [];
   const gone: UserId[] = [];
-  let isSummary = false;
-  for (const change of update.changes) {
+  let isSummary = newMembers.length > 0;
+  for (const change of remaining ?? update.changes) {
     const event = eventOf(tx, change, update.cause);
     const { type, stateKey } = event ?? tx.stateKeys.byNid(change.stateKeyNid);
     if (change.eventNid === 0) tx.currentState.delete(change.stateKeyNid);
@@ -70,7 +78,7 @@ export function applyCurrentState(room: RoomContext, tx: RoomTransaction, update
     if (serverNameOf(moved.userId) === room.config.serverName) localMembers.push(moved.userId);
   }
   stopTyping(tx, update, gone);
-  return { joinedMembers: counts.join, invitedMembers: counts.invite, localMembers, moves, isSummary };
+  return { joinedMembers: counts.join, invitedMembers: counts.invite, localMembers, moves, newMembers, isSummary };
 }
 
 function eventOf(tx: RoomTransaction, { eventNid }: StateChange, cause: Update["cause"]): MatrixEvent | null {

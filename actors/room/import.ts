@@ -4,19 +4,21 @@
  *
  * Every step is stored, and small: a large room comes in many calls, and goes on where it stopped.
  */
+import type { EventId } from "../../shared/ids.ts";
 import { roomVersionOf } from "../../shared/matrix/content/create.ts";
 import type { MatrixEvent } from "../../shared/matrix/event.ts";
 import { createEventIdOf } from "../../shared/matrix/event-id.ts";
 import type { KeyRing } from "../../shared/matrix/key-ring.ts";
 import type { RoomVersionRules } from "../../shared/matrix/room-version.ts";
 import type { VerifyKeys } from "../../shared/matrix/signing.ts";
-import type { JoinProgress, RoomForJoining } from "../../shared/rpc/room-joining.ts";
+import type { JoinProgress, OmittedMembers, RoomForJoining } from "../../shared/rpc/room-joining.ts";
 import type { PduText } from "../../shared/rpc/room-peers.ts";
 import type { SigningKey } from "../../shared/rpc/server.ts";
 import { commit } from "./commit.ts";
 import type { RoomContext } from "./context.ts";
 import { applyCurrentState } from "./current-state.ts";
 import { endLease, forgetTold, renewJoin } from "./join-lease.ts";
+import { noteMembers } from "./new-members.ts";
 import { noteRoom, noteRoomLater } from "./noting.ts";
 import { beginPartial } from "./partial-state.ts";
 import { admitPdu } from "./receive.ts";
@@ -28,7 +30,8 @@ import { findStateAt } from "./state.ts";
 import { differencesOf, type StateRoot, setEntries } from "./state-tree.ts";
 import type { RoomTransaction } from "./store/index.ts";
 import { OutsideStore } from "./store/outside.ts";
-import { type JoinUnderWay, RemoteJoinStore, type WaitingEvent } from "./store/remote-join.ts";
+import { forKeys, type JoinUnderWay, RemoteJoinStore, type WaitingEvent } from "./store/remote-join.ts";
+import { hasUnverified, keepUnverified, mayPassLater, serversUnverified } from "./unverified-state.ts";
 import { deliverWakesTo, oweWakes } from "./wakes.ts";
 
 /** Events that are taken in one call, at most. */
@@ -81,8 +84,11 @@ export class Taken {
   readonly #tx: RoomTransaction;
   readonly #waiting: RemoteJoinStore;
   readonly #own: VerifyKeys;
-  /** `state_key_nid → event_nid` */
-  readonly #state = new Map<number, number>();
+  /** Events that are known to be here. */
+  readonly #here = new Set<EventId>();
+  /** Those of the state, in their order. */
+  readonly #state: EventId[] = [];
+  #isAnyWaiting: boolean;
   #bad = 0;
 
   /** @param with `waiting`: where events wait for those that authorize them */
@@ -91,13 +97,15 @@ export class Taken {
     this.#tx = tx;
     this.#waiting = waiting;
     this.#own = ownVerifyKeys(key);
+    this.#isAnyWaiting = waiting.isAnyWaiting();
   }
 
   takeAll(pdus: readonly PduText[], input: { isState: boolean; keys: KeyRing; rules: RoomVersionRules }): void {
-    for (const pdu of pdus) {
-      const event = parsePdu(pdu, input.rules);
+    const parsed = pdus.map((pdu) => ({ pdu, event: parsePdu(pdu, input.rules) }));
+    this.#lookFor(parsed.map(({ event }) => event));
+    for (const { pdu, event } of parsed) {
       if (event === null) this.countBad();
-      else this.take(event, { eventId: event.eventId, isState: input.isState, keys: ringFor(event, input.keys), pdu });
+      else this.take(event, { eventId: event.eventId, isState: input.isState, keys: input.keys, pdu });
     }
   }
 
@@ -106,8 +114,9 @@ export class Taken {
     const released = this.#waiting.released(batchSize);
     if (released.length === 0) return false;
     const rules = this.#tx.room.rules();
-    for (const input of released) {
-      const event = parsePdu(input.pdu, rules);
+    const parsed = released.map((input) => ({ input, event: parsePdu(input.pdu, rules) }));
+    this.#lookFor(parsed.map(({ event }) => event));
+    for (const { input, event } of parsed) {
       const waits = event !== null && this.take(event, input);
       if (!waits) this.#waiting.deleteWaiting(input.eventId);
     }
@@ -116,20 +125,46 @@ export class Taken {
 
   /** Takes an event, or lets it wait for the first that it lacks. @returns whether it waits */
   take(event: MatrixEvent, input: WaitingEvent): boolean {
-    const [missing] = this.#tx.events.unknownOf(this.#neededBy(event));
+    // What is here is not checked, hashed and stored again.
+    if (this.#here.has(event.eventId)) {
+      this.#noteTaken(event, input);
+      return false;
+    }
+    const missing = this.#neededBy(event).find((eventId) => !this.#here.has(eventId));
     if (missing !== undefined) {
-      this.#waiting.putWaiting(input, missing);
+      this.#isAnyWaiting = true;
+      this.#waiting.putWaiting({ ...input, keys: ringFor(event, input.keys) }, missing);
       return true;
     }
     const keysFor = keyLookup(this.#room, this.#own, input.keys);
     const outcome = admitPdu(this.#room, event.pdu, { keysFor, isOutlier: true });
+    if (outcome.kind === "dropped" && mayPassLater(this.#room, outcome)) {
+      this.#waiting.putWaiting({ ...input, keys: {} }, forKeys);
+      return true;
+    }
     if (outcome.kind === "dropped" || outcome.kind === "missing") {
       this.countBad();
       return false;
     }
-    this.#waiting.release(event.eventId);
-    if (input.isState) this.#setState(event);
+    this.#here.add(event.eventId);
+    this.#noteTaken(event, input);
     return false;
+  }
+
+  #noteTaken({ eventId }: MatrixEvent, { isState }: WaitingEvent): void {
+    if (this.#isAnyWaiting) this.#waiting.release(eventId);
+    if (isState) this.#state.push(eventId);
+  }
+
+  /** Looks which of these events, and of those that they need, are here. */
+  #lookFor(events: readonly (MatrixEvent | null)[]): void {
+    const ids = new Set<EventId>();
+    for (const event of events) {
+      if (event === null) continue;
+      for (const eventId of [event.eventId, ...this.#neededBy(event)]) if (!this.#here.has(eventId)) ids.add(eventId);
+    }
+    const unknown = new Set(this.#tx.events.unknownOf([...ids]));
+    for (const eventId of ids.difference(unknown)) this.#here.add(eventId);
   }
 
   countBad(): void {
@@ -140,22 +175,22 @@ export class Taken {
    * A state with what was taken.
    * @param mayAdd which keys may be added to it; unless it is given, all
    */
-  stateOn(root: StateRoot, mayAdd: (stateKeyNid: number) => boolean = () => true): StateRoot {
+  stateOn(root: StateRoot, mayAdd: (type: string, stateKeyNid: number) => boolean = () => true): StateRoot {
     if (this.#bad > 0) this.#room.log.warn("bad events in a state", { room_id: this.#room.roomId, count: this.#bad });
-    const added = [...this.#state].filter(([stateKeyNid]) => mayAdd(stateKeyNid));
-    return setEntries(this.#tx.stateNodes, root, new Map(added));
+    const found = this.#tx.events.stateKeysOf(this.#state).filter(({ status }) => status !== "rejected");
+    const nids = this.#tx.stateKeys.internAll(found.map(({ type, stateKey }) => [type, stateKey]));
+    const added = found
+      .map((entry, index) => ({ ...entry, stateKeyNid: nids[index] ?? 0 }))
+      .filter(({ type, stateKeyNid }) => mayAdd(type, stateKeyNid));
+    noteMembers(this.#room, this.#tx, added);
+    const entries = added.map(({ stateKeyNid, eventNid }) => [stateKeyNid, eventNid] as const);
+    return setEntries(this.#tx.stateNodes, root, new Map(entries));
   }
 
   #neededBy(event: MatrixEvent): MatrixEvent["authEvents"] {
     // Nothing names the create event where the room id does, but it authorizes all the same.
     const isNamed = this.#tx.room.rules().createIsAuthEvent || event.type === "m.room.create";
     return isNamed ? event.authEvents : [createEventIdOf(this.#room.roomId), ...event.authEvents];
-  }
-
-  #setState({ eventId, type, stateKey }: MatrixEvent): void {
-    const record = this.#tx.events.byId(eventId);
-    if (record === null || record.status === "rejected" || stateKey === null) return;
-    this.#state.set(this.#tx.stateKeys.intern(type, stateKey), record.eventNid);
   }
 }
 
@@ -213,25 +248,33 @@ function conclude(room: RoomContext, tx: RoomTransaction, key: SigningKey, join:
     tx.partialState.end();
     replaceState(room, tx, join.stateRoot);
   }
-  if (omitted !== null) {
-    const { server, serversInRoom } = omitted;
-    beginPartial(room, tx, { root: join.stateRoot, server, servers: serversInRoom, isAnew });
-  }
+  const isUnverified = isAnew && hasUnverified(room);
+  if (omitted !== null || isUnverified) beginPartial(room, tx, { ...toldOf(room, join, omitted), isAnew });
   const receipt = {
     keysFor: keyLookup(room, ownVerifyKeys(key), waiting.keys()),
     isOutlier: false,
     stateOfMissing: join.stateRoot,
+    isToldAnew: isAnew,
   };
   const outcome = admitPdu(room, event.pdu, receipt);
   if (outcome.kind !== "accepted" && outcome.kind !== "duplicate") {
     throw new ToldWrong(`the join is ${outcome.kind}${"reason" in outcome ? `: ${outcome.reason}` : ""}`);
   }
   if (omitted !== null) tx.partialState.markPartial(outcome.eventId);
+  if (isUnverified) keepUnverified(room, "remote_join_events");
   waiting.deleteAllWaiting();
   waiting.delete();
+  tx.memberships.forgetTold();
   new OutsideStore(room.sql).delete(join.userId);
   noteRoomLater(room);
   return { kind: "joined", eventId: outcome.eventId };
+}
+
+/** Who told what of the room, where that is not all. */
+function toldOf(room: RoomContext, { stateRoot: root, servers }: JoinUnderWay, omitted: OmittedMembers | null) {
+  const { server = servers[0] ?? room.config.serverName, serversInRoom = [] } = omitted ?? {};
+  const unverified = serversUnverified(room, "remote_join_events");
+  return { root, server, servers: [...serversInRoom, ...unverified], lacksMembers: omitted !== null };
 }
 
 /** A state begins with the create event of this very room, of the version that was told. @throws ToldWrong */
@@ -260,7 +303,7 @@ function replaceState(room: RoomContext, tx: RoomTransaction, root: StateRoot): 
     cause: create,
     streamPosition,
   });
-  const servers = followServers(room, tx, effect.moves, { streamPosition, isSent: false });
+  const servers = followServers(room, tx, effect, { streamPosition, isSent: false });
   const { joinedMembers, invitedMembers } = effect;
   tx.extremities.deleteForward();
   tx.room.advance({ ...facts, stateRoot: root, joinedMembers, invitedMembers });

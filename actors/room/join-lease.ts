@@ -25,12 +25,14 @@ function leaseOf(room: RoomContext): Lease {
   return lease;
 }
 
-/** Begins a lease. @returns null when another join is under way */
+/**
+ * Begins a lease. Whoever worked for an instance that has ended is gone with it, and nobody waits for the end of their lease.
+ * @returns null when another join is under way
+ */
 export function takeLease(room: RoomContext): string | null {
   const now = room.clock.now();
-  const stored = new RemoteJoinStore(room.sql).find();
   const lease = leaseOf(room);
-  if (lease.untilTs > now || (stored !== null && stored.leaseTs > now)) return null;
+  if (lease.untilTs > now) return null;
   lease.joinId = encodeBase64Url(room.random.bytes(12));
   lease.untilTs = now + leaseMs;
   return lease.joinId;
@@ -57,8 +59,9 @@ export function holdLease(room: RoomContext, joinId: string): number {
   const lease = leaseOf(room);
   const stored = new RemoteJoinStore(room.sql).find();
   const now = room.clock.now();
-  const isTaken = lease.untilTs > now && lease.joinId !== joinId;
-  if (isTaken || (stored !== null && stored.joinId !== joinId && stored.leaseTs > now)) throw overtaken();
+  const isLeased = lease.untilTs > now;
+  const isStored = stored !== null && stored.leaseTs > now;
+  if (isLeased ? lease.joinId !== joinId : isStored && stored.joinId !== joinId) throw overtaken();
   lease.joinId = joinId;
   lease.untilTs = now + leaseMs;
   return lease.untilTs;

@@ -30,8 +30,9 @@ import {
   takeLease,
   waitForEnd,
 } from "./join-lease.ts";
+import { resumeJoin } from "./join-worker.ts";
 import { fetchMemberProfile } from "./member-profile.ts";
-import { isPartial } from "./partial-state.ts";
+import { lacksMembers } from "./partial-state.ts";
 import { outsideServers } from "./remote-membership.ts";
 import { isHere, isResident } from "./residency.ts";
 import { askAllowingRooms, authoriserFor, mustMeetCondition } from "./restricted-join.ts";
@@ -53,7 +54,7 @@ const maxKnownServers = 10;
  */
 export async function needsOthers(room: RoomContext, userId: UserId): Promise<boolean> {
   // Who is banned may be among those who are not known.
-  if (!isHere(room, room.store) || isPartial(room.store)) return true;
+  if (!isHere(room, room.store) || lacksMembers(room.store)) return true;
   if (!room.store.servers.isAnyIn() || !mustMeetCondition(room.store, userId)) return false;
   const answers = await askAllowingRooms(room, userId);
   const allowingRooms = new Set(answers.filter(({ isJoined }) => isJoined === true).map(({ roomId }) => roomId));
@@ -82,10 +83,14 @@ export async function beginJoin(
   for (;;) {
     if (!(await needsOthers(room, userId))) return null;
     const joinId = takeLease(room);
-    // A room that is known as a whole stays so.
-    if (joinId !== null) return { joinId, mayOmitMembers: !isHere(room, room.store) || isPartial(room.store) };
+    if (joinId !== null) return { joinId, mayOmitMembers: mayOmitMembers(room) };
     await waitForEnd(room);
   }
+}
+
+/** A room that is known as a whole stays so. */
+function mayOmitMembers(room: RoomContext): boolean {
+  return room.config.partialStateJoins && (!isHere(room, room.store) || lacksMembers(room.store));
 }
 
 /**
@@ -114,7 +119,7 @@ export async function prepareMember(
   if (authoriser !== null && serverNameOf(authoriser) !== template.server) {
     return { kind: "unusable", reason: `${authoriser} is no user of ${template.server}` };
   }
-  const content = withFields(profile, {
+  const content = withFields(withFields(profile, input.content), {
     membership,
     reason: reason ?? undefined,
     join_authorised_via_users_server: authoriser ?? undefined,
@@ -203,8 +208,10 @@ function storeSent(
     const before = store.find();
     forgetTold(room, tx);
     const attempts = before?.userId === sent.userId ? before.attempts : 0;
-    store.insert({ ...sent, leaseTs, retryTs: leaseTs, attempts });
-    room.alarm.ensure(leaseTs);
+    // Should this instance end, and whoever works on the join with it.
+    const retryTs = room.clock.now() + pauseAfter(attempts);
+    store.insert({ ...sent, leaseTs, retryTs, attempts });
+    room.alarm.ensure(retryTs);
   });
 }
 
@@ -238,7 +245,7 @@ export async function continueJoin(room: RoomContext): Promise<void> {
   if (!isLeased(room)) endLease(room, null);
   if (join === null) return;
   const now = room.clock.now();
-  const dueTs = Math.max(join.leaseTs, join.retryTs, isLeased(room) ? now + resumePauseMs : 0);
+  const dueTs = Math.max(join.retryTs, isLeased(room) ? now + resumePauseMs : 0);
   if (dueTs > now) {
     room.alarm.ensure(dueTs);
   } else if (join.step === "place") {
@@ -251,8 +258,21 @@ export async function continueJoin(room: RoomContext): Promise<void> {
     room.store.transaction(() => new RemoteJoinStore(room.sql).countAttempt(retryTs));
     room.alarm.ensure(retryTs);
     const { userId, reason, servers } = join;
-    await room.egress.resumeJoin({ roomId: room.roomId, userId, reason, servers });
+    resumeJoin(room, { roomId: room.roomId, userId, reason, content: ownContentOf(join), servers });
   }
+}
+
+/** What the join's event says of the client's own: neither what the server decides, nor the profile, which may be another now. */
+function ownContentOf({ pdu }: JoinUnderWay): JsonObject {
+  const event = parseLenientJson(pdu);
+  const content = event.ok && isObject(event.value) ? objectField(event.value, "content") : null;
+  return withFields(content ?? {}, {
+    membership: undefined,
+    reason: undefined,
+    join_authorised_via_users_server: undefined,
+    displayname: undefined,
+    avatar_url: undefined,
+  });
 }
 
 /** Places a join all of which is here; a large room over several alarms. */

@@ -34,9 +34,10 @@ const ofRoom: readonly Work[] = [
 /** Everything that is due. Each piece of work fails alone. @throws Error when one did: the alarm is set again. */
 export async function onRoomAlarm(room: RoomContext): Promise<void> {
   const failed: string[] = [];
-  for (const work of [...atAnyTime, ...(room.store.room.find() === null ? [] : ofRoom)]) {
+  for (const work of [...atAnyTime, ...ofRoom]) {
     try {
-      await work(room);
+      // A join that has failed takes with it what was told of the room.
+      if (atAnyTime.includes(work) || room.store.room.find() !== null) await work(room);
     } catch (thrown) {
       failed.push(`${work.name}: ${describeError(thrown)}`);
     }

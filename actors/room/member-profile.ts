@@ -20,7 +20,7 @@ export function assertLocalInvitee(room: RoomContext, invitee: UserId): void {
 
 /**
  * `displayname` and `avatar_url` for a member event, as the user has set them; empty for users of other servers.
- * @throws MatrixError M_LIMIT_EXCEEDED when the user was invited too often of late.
+ * @throws MatrixError for an invite M_LIMIT_EXCEEDED, when the user was invited too often of late, and M_INVITE_BLOCKED.
  */
 export async function fetchMemberProfile(
   room: RoomContext,

@@ -6,7 +6,7 @@ import { memberProfile, membershipIn } from "../../shared/matrix/content/member.
 import type { MembersInput } from "../../shared/rpc/room.ts";
 import type { RoomContext } from "./context.ts";
 import { findStateAt, stateRootAt } from "./state.ts";
-import { getEntry } from "./state-tree.ts";
+import { getEntry, type StateRoot } from "./state-tree.ts";
 import { newest, oldest, readableRoot, serveState, stateEntries, stateEvents } from "./state-view.ts";
 import type { EventRecord } from "./store/events.ts";
 import { prunedEvent, RoomViewer, requireAccess } from "./visibility.ts";
@@ -43,6 +43,9 @@ export function getStateEvent(
   return { event: viewer.serve(record, { includeRoomId: true }) };
 }
 
+/** Events from a position without members that are looked at for the first member: a room begins with its creator's join. */
+const maxToFirstMember = 10;
+
 /**
  * Member events, now or at a position. With both conditions given, one of them must hold.
  * @throws MatrixError M_FORBIDDEN as {@link getState}
@@ -54,14 +57,31 @@ export function getMembers(room: RoomContext, input: MembersInput): JsonObject {
   const viewer = new RoomViewer(room, { userId: input.requester, deviceId: null });
   const at = input.at !== null && input.at < through ? input.at : null;
   if (at !== null) assertMaySeeStateAt(viewer, at);
-  const root = at === null ? readableRoot(room, access) : stateRootAt(room.store, at);
+  const nids = membersIn(room, at === null ? readableRoot(room, access) : stateRootAt(room.store, at));
+  // A timeline that begins with the room, or with this server's part in it, begins where nobody is there yet. Who asks for the
+  // members at its start, to show it, means those who come first.
+  if (nids.length === 0 && at !== null) nids.push(...firstMembersAfter(viewer, at, through));
+  const members = room.store.events.byNids(nids).filter((record) => isWanted(record, input));
+  return { chunk: serveState(viewer, members, { includeRoomId: true }) };
+}
+
+/** The member events of a state. */
+function membersIn(room: RoomContext, root: StateRoot): number[] {
   const nids: number[] = [];
   for (const { stateKeyNid } of room.store.stateKeys.ofType("m.room.member")) {
     const eventNid = getEntry(room.store.stateNodes, root, stateKeyNid);
     if (eventNid !== 0) nids.push(eventNid);
   }
-  const members = room.store.events.byNids(nids).filter((record) => isWanted(record, input));
-  return { chunk: serveState(viewer, members, { includeRoomId: true }) };
+  return nids;
+}
+
+/** The members as soon as there are any, where the viewer may see them come. */
+function firstMembersAfter(viewer: RoomViewer, position: number, through: number): number[] {
+  const { room } = viewer;
+  const next = room.store.events.forward(position, through, maxToFirstMember);
+  const first = next.find((record) => record.type === "m.room.member");
+  if (first === undefined || !viewer.canSee(first)) return [];
+  return membersIn(room, first.currentRoot ?? first.stateRootAfter);
 }
 
 /**
@@ -71,7 +91,7 @@ export function getMembers(room: RoomContext, input: MembersInput): JsonObject {
 function assertMaySeeStateAt(viewer: RoomViewer, position: number): void {
   const { events } = viewer.room.store;
   const beside = [...events.backward(position, oldest, 1), ...events.forward(position, newest, 1)];
-  if (!beside.some((record) => viewer.canSee(record)))
+  if (!beside.some((record) => viewer.knowsStateAround(record)))
     throw errors.forbidden("You may not see the room as it was then");
 }
 

@@ -52,7 +52,7 @@ interface MemberChange {
  *
  * @returns a null event id where only other servers, which are in the room, can make the change.
  * @throws MatrixError M_FORBIDDEN with the rule's reason; M_BAD_STATE (403) for what makes no sense in the target's state;
- *   M_LIMIT_EXCEEDED
+ *   M_LIMIT_EXCEEDED; M_BAD_JSON for content that cannot be a member event's
  * @see https://spec.matrix.org/v1.19/client-server-api/#room-membership
  */
 export async function changeMembership(room: RoomContext, input: ChangeMembershipInput): Promise<MembershipChange> {
@@ -60,12 +60,12 @@ export async function changeMembership(room: RoomContext, input: ChangeMembershi
   if (input.thirdPartySigned !== null) {
     throw errors.unrecognized("Joining with an invite by third-party id is not supported yet");
   }
+  const content = contentOf(withFields(input.content, { reason: input.reason ?? undefined }));
   if (action === "leave") {
     const outside = findOutside(room, requester);
     if (outside !== null && outside.membership === "leave") return { eventId: outside.eventId };
   }
   if (await isElsewhere(room, input)) return { eventId: null, ...knownServers(room, requester) };
-  const content: JsonObject = input.reason === null ? {} : { reason: input.reason };
   return changeMember(room, { action, requester, target, content, deviceId: null });
 }
 
@@ -102,11 +102,23 @@ export function sendMemberEvent(
   const action = membershipOf(input.content);
   if (action === null) throw errors.badJson("content.membership is missing or unknown");
   const { sender: requester, deviceId } = input;
-  const content = withFields(input.content, { membership: undefined, join_authorised_via_users_server: undefined });
+  return changeMember(room, { action, requester, target, content: contentOf(input.content), deviceId });
+}
+
+/** What a client may say of its own in a member event: all but what the server decides. @throws MatrixError M_BAD_JSON */
+function contentOf(given: JsonObject): JsonObject {
+  const content = withFields(given, { membership: undefined, join_authorised_via_users_server: undefined });
   const tooLong = (name: string, limit: number): boolean => (stringField(content, name)?.length ?? 0) > limit;
   if (tooLong("displayname", maxDisplayNameLength)) throw errors.badJson("content.displayname is too long");
   if (tooLong("avatar_url", maxAvatarUrlLength)) throw errors.badJson("content.avatar_url is too long");
-  return changeMember(room, { action, requester, target, content, deviceId });
+  assertCanonical(content);
+  return content;
+}
+
+/** @throws MatrixError M_BAD_JSON */
+function assertCanonical(content: JsonObject): void {
+  const canonical = checkCanonical(content);
+  if (!canonical.ok) throw errors.badJson(`The event is not canonical JSON: ${canonical.reason}`);
 }
 
 async function changeMember(room: RoomContext, change: MemberChange): Promise<{ eventId: EventId }> {
@@ -118,8 +130,7 @@ async function changeMember(room: RoomContext, change: MemberChange): Promise<{ 
     ? await fetchMemberProfile(room, change.target, membership === "invite" ? "invite" : "own")
     : {};
   const content = withFields(withFields(profile, change.content), { membership });
-  const canonical = checkCanonical(content);
-  if (!canonical.ok) throw errors.badJson(`The event is not canonical JSON: ${canonical.reason}`);
+  assertCanonical(content);
   const allowingRooms = membership === "join" ? await fetchRoomsThatAllow(room, change.target) : new Set<never>();
   const eventId = await commit(room, (tx) => {
     const old = tx.room.find() === null ? null : findCurrentState(tx, "m.room.member", change.target);

@@ -1,5 +1,6 @@
 /**
- * A room joined without being told all of its members: usable at once, and completed behind it (`complete-state.ts`).
+ * A room joined without being told all of its members: usable at once, and completed behind it (`complete-state.ts`); or
+ * joined while events of its state could not be verified, which is tried again (`unverified-state.ts`).
  *
  * Meanwhile the states here lack members, and never hold more than is known. An event of a sender whose membership is not
  * known is authorized by the member event that it names itself, which is here and was not rejected; whether that was still
@@ -22,10 +23,22 @@ import { oweWakes } from "./wakes.ts";
 const maxWaitMs = 60_000;
 /** Servers that are taken to be in a room because another says so, at most. */
 const maxToldServers = 20_000;
+/**
+ * For how long it is tried again to verify what could not be verified. Until then the room is no help to servers that join
+ * it: they would be told the same incomplete state, and nobody would ever tell them the rest.
+ */
+export const verifyForMs = 24 * 60 * 60_000;
+/** Before it is tried for the first time; twice as long each time, up to the longest. */
+export const firstVerifyPauseMs = 2 * 60_000;
 
-/** Whether members of the room are not known. */
+/** Whether not all of the room is known. */
 export function isPartial(store: RoomRead): boolean {
   return store.partialState.isOn();
+}
+
+/** Whether members of the room are to be fetched: who asks for them waits. What nobody can verify is not waited for. */
+export function lacksMembers(store: RoomRead): boolean {
+  return store.partialState.lacksMembers();
 }
 
 /**
@@ -52,36 +65,57 @@ export function memberIn(store: RoomRead, event: MatrixEvent, userId: string): E
 }
 
 /**
- * Begins a time in which members are not known, or goes on with it. To be called before the join takes its place.
+ * Begins a time in which not all of the room is known, or goes on with it. To be called before the join takes its place.
  *
- * @param servers that were told to be in the room: what this server sends is for them.
+ * @param told `servers` were told to be in the room: what this server sends is for them.
  */
 export function beginPartial(
   room: RoomContext,
   tx: RoomTransaction,
-  told: { root: StateRoot; server: ServerName; servers: readonly ServerName[]; isAnew: boolean },
+  told: {
+    root: StateRoot;
+    server: ServerName;
+    servers: readonly ServerName[];
+    isAnew: boolean;
+    lacksMembers: boolean;
+  },
 ): void {
   const { streamPosition } = tx.room.get();
-  if (told.root === null) throw new Error("a room begins with a state");
+  const { root: toldRoot, server } = told;
+  if (toldRoot === null) throw new Error("a room begins with a state");
   const now = room.clock.now();
   if (told.isAnew) tx.partialState.end();
   if (tx.partialState.find() === null) {
-    tx.partialState.begin({ since: streamPosition + 1, toldRoot: told.root, server: told.server, nowMs: now });
-  }
+    const retryTs = told.lacksMembers ? now : now + firstVerifyPauseMs;
+    const unverifiedUntilTs = told.lacksMembers ? null : now + verifyForMs;
+    const since = streamPosition + 1;
+    tx.partialState.begin({ since, toldRoot, server, lacksMembers: told.lacksMembers, unverifiedUntilTs, retryTs });
+    room.alarm.ensure(retryTs);
+  } else room.alarm.ensure(now);
+  const arrived = addToldServers(room, tx, told.servers, streamPosition);
+  oweWakes(room, { membershipChanges: [], isForUsers: false, servers: { arrived, gone: [], visited: [] } });
+}
+
+/** Takes servers to be in the room because others say so. @returns those that were not in it before */
+export function addToldServers(
+  room: RoomContext,
+  tx: RoomTransaction,
+  servers: readonly ServerName[],
+  at: number,
+): ServerName[] {
   const known = new Set(tx.partialState.toldServers());
   const arrived: ServerName[] = [];
-  for (const server of new Set(told.servers.slice(0, maxToldServers))) {
+  for (const server of new Set(servers.slice(0, maxToldServers))) {
     if (server === room.config.serverName || known.has(server)) continue;
     tx.partialState.addServer(server);
     const stay = tx.servers.findStay(server);
     if (stay !== null) tx.servers.setJoinedMembers(stay, stay.joinedMembers + 1);
     else {
-      tx.servers.open(server, streamPosition, 1);
+      tx.servers.open(server, at, 1);
       arrived.push(server);
     }
   }
-  oweWakes(room, { membershipChanges: [], isForUsers: false, servers: { arrived, gone: [], visited: [] } });
-  room.alarm.ensure(now);
+  return arrived;
 }
 
 /** What others say of who is in the room counts no more: to be called before the members are. */
@@ -122,10 +156,10 @@ const waiters = new WeakMap<RoomContext, Set<Waiter>>();
  * @throws MatrixError M_FORBIDDEN for who may not read the room; M_UNKNOWN (502) when it takes too long
  */
 export async function whenWhole<T>(room: RoomContext, requester: UserId, ask: () => T | Promise<T>): Promise<T> {
-  if (room.store.room.find() !== null && isPartial(room.store)) {
+  if (room.store.room.find() !== null && lacksMembers(room.store)) {
     requireAccess(room, requester);
     await waitUntilWhole(room);
-    if (isPartial(room.store)) throw errors.badGateway("Not all members of the room are known yet");
+    if (lacksMembers(room.store)) throw errors.badGateway("Not all members of the room are known yet");
   }
   return await ask();
 }
@@ -142,7 +176,7 @@ function waitUntilWhole(room: RoomContext): Promise<void> {
 export function endWaits(room: RoomContext): void {
   const waiting = waiters.get(room) ?? new Set();
   const now = room.clock.now();
-  const isWhole = !isPartial(room.store);
+  const isWhole = !lacksMembers(room.store);
   for (const waiter of waiting) {
     if (!isWhole && waiter.untilTs > now) {
       room.alarm.ensure(waiter.untilTs);

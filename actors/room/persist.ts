@@ -75,7 +75,7 @@ export function persistEvent(room: RoomContext, tx: RoomTransaction, accepted: A
   const changes = stateChanges(tx, facts, placement, current.root);
   const cause = { event, eventNid: placement.eventNid };
   const effect = applyCurrentState(room, tx, { facts, changes, cause, streamPosition });
-  const servers = followServers(room, tx, effect.moves, { streamPosition, isSent: isOurs });
+  const servers = followServers(room, tx, effect, { streamPosition, isSent: isOurs });
   tx.room.advance({
     streamPosition,
     eventNid,

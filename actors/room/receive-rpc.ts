@@ -43,6 +43,7 @@ export async function receiveBatch(room: RoomContext, input: Input<"receivePdus"
 /** Takes events of auth chains and states, in any order. */
 export async function receiveOutliers(room: RoomContext, input: Input<"receiveOutliers">): Promise<PduOutcome[]> {
   if (input.pdus.length > maxOutliers) throw new Error(`${input.pdus.length} outliers were not cut down`);
+  if (!isResident(room, room.store)) return input.pdus.map(() => dropped("this server is not in the room"));
   const receipt = { keysFor: lookupIn(input.keys), isOutlier: true };
   return await eachParsed(input.pdus, (pdus) => receiveFetched(room, pdus, receipt));
 }

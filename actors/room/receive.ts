@@ -5,7 +5,7 @@
  * @see https://spec.matrix.org/v1.19/server-server-api/#checks-performed-on-receipt-of-a-pdu
  */
 import { type EventId, parseUserId, type ServerName, serverNameOf } from "../../shared/ids.ts";
-import { field, type JsonObject, stringField, withFields } from "../../shared/json.ts";
+import { field, type JsonObject, stringField, withoutField } from "../../shared/json.ts";
 import { describeError } from "../../shared/log.ts";
 import { eventFromPdu, type MatrixEvent, referencedEvents } from "../../shared/matrix/event.ts";
 import type { AuthDecision } from "../../shared/matrix/event-auth/decision.ts";
@@ -17,7 +17,7 @@ import { numberValue } from "../../shared/matrix/exact-numbers.ts";
 import { hasValidContentHash } from "../../shared/matrix/hashes.ts";
 import { redact } from "../../shared/matrix/redaction.ts";
 import type { RoomVersionRules } from "../../shared/matrix/room-version.ts";
-import { requiredSigners, type VerifyKeys, verifyEvent } from "../../shared/matrix/signing.ts";
+import { requiredSigners, signingKeyIds, type VerifyKeys, verifyEvent } from "../../shared/matrix/signing.ts";
 import type { PduOutcome } from "../../shared/rpc/room-peers.ts";
 import { commit } from "./commit.ts";
 import type { RoomContext } from "./context.ts";
@@ -49,6 +49,8 @@ export interface Receipt {
    * it, they must be here.
    */
   readonly stateOfMissing?: StateRoot | readonly StateRoot[];
+  /** This server was not in the room, and is told its state anew: that counts where all prev events are here, too. */
+  readonly isToldAnew?: boolean;
   /** Where it belongs in the stream, where it is fetched as part of the past: it changes nothing of the present. */
   readonly past?: PlaceInPast;
 }
@@ -144,7 +146,7 @@ function serverOfSender(pdu: JsonObject): ServerName | null {
 
 /** Null for what is so malformed that it has no id. */
 function idOf(pdu: JsonObject, rules: RoomVersionRules): EventId | null {
-  return checkEventFormat(withFields(pdu, { unsigned: undefined }), rules).ok ? eventIdOf(pdu, rules) : null;
+  return checkEventFormat(withoutField(pdu, "unsigned"), rules).ok ? eventIdOf(pdu, rules) : null;
 }
 
 function dropped(eventId: EventId | null, reason: string): PduOutcome {
@@ -164,7 +166,7 @@ export function admitPdu(room: RoomContext, pdu: JsonObject, receipt: Receipt): 
 function checkPdu(room: RoomContext, tx: RoomTransaction, pdu: JsonObject, receipt: Receipt): PduOutcome {
   const rules = tx.room.rules();
   // Nobody signs what stands there.
-  const received = withFields(pdu, { unsigned: undefined });
+  const received = withoutField(pdu, "unsigned");
   // 1. "Is a valid event, otherwise it is dropped."
   const format = checkEventFormat(received, rules, { isPast: receipt.past !== undefined });
   if (!format.ok) return dropped(null, format.reason);
@@ -175,22 +177,32 @@ function checkPdu(room: RoomContext, tx: RoomTransaction, pdu: JsonObject, recei
   if (known !== null && (receipt.isOutlier || known.stateRootAfter !== null)) return { kind: "duplicate", eventId };
   // 2. "Passes signature checks, otherwise it is dropped."
   const problem = signatureProblem(received, rules, receipt.keysFor);
-  if (problem !== null) return dropped(eventId, problem);
+  if (problem !== null) return { kind: "dropped", eventId, ...problem };
   // 3. "Passes hash checks, otherwise it is redacted before being processed further."
   const event = eventFromPdu(hasValidContentHash(received, rules) ? received : redact(received, rules), rules);
   return placePdu(room, tx, { event, known }, receipt);
 }
 
-function signatureProblem(pdu: JsonObject, rules: RoomVersionRules, keysFor: KeyLookup): string | null {
+/** Why an event is not signed as it must be; whether it may be, by keys that are not known. */
+type SignatureProblem = { readonly reason: string; readonly lacksKeysOf?: ServerName };
+
+function signatureProblem(pdu: JsonObject, rules: RoomVersionRules, keysFor: KeyLookup): SignatureProblem | null {
   const signers = requiredSigners(pdu, rules);
-  if (signers === null) return "it does not follow who must have signed the event";
+  if (signers === null) return { reason: "it does not follow who must have signed the event" };
   const validAt = rules.enforcesKeyValidity ? numberValue(field(pdu, "origin_server_ts")) : null;
   for (const signer of signers) {
     const keys = keysFor(signer, validAt);
-    if (keys === null) return `no keys of ${signer} are known`;
-    if (!verifyEvent(pdu, rules, signer, keys)) return `the event is not signed by ${signer}`;
+    if (keys === null) return { reason: `no keys of ${signer} are known`, ...lacking(pdu, signer, keys) };
+    if (!verifyEvent(pdu, rules, signer, keys)) {
+      return { reason: `the event is not signed by ${signer}`, ...lacking(pdu, signer, keys) };
+    }
   }
   return null;
+}
+
+function lacking(pdu: JsonObject, signer: ServerName, keys: VerifyKeys | null): { lacksKeysOf?: ServerName } {
+  const used = signingKeyIds(pdu, signer);
+  return used.length > 0 && !used.some((keyId) => keys?.has(keyId)) ? { lacksKeysOf: signer } : {};
 }
 
 /** An event whose signatures and hash are checked. */
@@ -206,12 +218,15 @@ function placePdu(room: RoomContext, tx: RoomTransaction, candidate: Candidate, 
   const { past } = receipt;
   const authEvents = event.authEvents.map((id) => tx.events.byId(id));
   const authMissing = event.authEvents.filter((_, index) => authEvents[index] === null);
+  const createEventId = findLackingCreate(room, tx, event);
+  if (createEventId !== null) authMissing.push(createEventId);
   const prev = receipt.isOutlier ? { roots: [], missing: [] } : prevStates(tx, event);
   const isLost = prev.missing.length > 0 && receipt.stateOfMissing === undefined;
   if (isLost || authMissing.length > 0) {
     return { kind: "missing", eventId, prevEvents: isLost ? prev.missing : [], authEvents: authMissing };
   }
-  const told = prev.missing.length > 0 && receipt.stateOfMissing !== undefined ? [receipt.stateOfMissing].flat() : [];
+  const isTold = prev.missing.length > 0 || receipt.isToldAnew === true;
+  const told = isTold && receipt.stateOfMissing !== undefined ? [receipt.stateOfMissing].flat() : [];
   const before = stateBefore(tx, [...prev.roots, ...told]);
   if (!before.ok) return dropped(eventId, `the state before the event cannot be resolved: ${before.reason}`);
   const placed = { ...candidate, before: before.root };
@@ -229,6 +244,16 @@ function placePdu(room: RoomContext, tx: RoomTransaction, candidate: Candidate, 
   const outcome = placeInGraph(room, tx, { ...placed, isOurs: receipt.isOurs ?? false, past: past ?? null });
   if (isPartial(tx)) notePartial(tx, eventId, { told, isPast: past !== undefined });
   return outcome;
+}
+
+/**
+ * From room version 12 no event names the create event, which authorizes it all the same: an event without it is to wait for
+ * it like for those that it names. Null: it is here.
+ */
+function findLackingCreate(room: RoomContext, tx: RoomTransaction, { type }: MatrixEvent): EventId | null {
+  if (tx.room.rules().createIsAuthEvent || type === "m.room.create") return null;
+  const eventId = createEventIdOf(room.roomId);
+  return tx.events.byId(eventId) === null ? eventId : null;
 }
 
 /** What an event stands on must be known when it is looked at anew. */

@@ -21,8 +21,16 @@ export function applyRedaction(
 ): void {
   if (redaction.type !== "m.room.redaction" || redaction.redacts === null) return;
   const target = tx.events.byId(redaction.redacts);
-  if (target === null) tx.redactions.insert(redaction.redacts, eventNid);
+  // What is rejected on less than there is to know may be accepted once more of the room is known.
+  const isToCome = target === null || (target.status === "rejected" && tx.partialState.isOn());
+  if (isToCome) tx.redactions.insert(redaction.redacts, eventNid);
   else redactIfAllowed(tx, { redaction, before }, target);
+}
+
+/** A redaction that was accepted is none any more. */
+export function undoRedaction(tx: RoomTransaction, { eventId, redacts }: MatrixEvent): void {
+  const target = redacts === null ? null : tx.events.byId(redacts);
+  if (target?.redactedBy === eventId) tx.events.setRedacted(target.eventNid, null);
 }
 
 /** Applies to an event that has come just now the first of the redactions that wait for it and have the right. */

@@ -6,7 +6,7 @@ import type { RoomContext } from "./context.ts";
 import { stillTyping, storeTyping } from "./ephemeral.ts";
 import { isResident } from "./residency.ts";
 import { isShutOut } from "./server-acl.ts";
-import type { RoomTransaction } from "./store/index.ts";
+import type { RoomRead, RoomTransaction } from "./store/index.ts";
 import { isInThread } from "./threads.ts";
 import { oweWakes } from "./wakes.ts";
 
@@ -24,7 +24,8 @@ const maxHeld = 500;
 const held = new WeakMap<RoomContext, Map<EventId, RemoteReceipt[]>>();
 
 /**
- * Notes typing and receipts as another server tells them. What it may not say is left out without a word.
+ * Notes typing and receipts as another server tells them. What it may not say is left out without a word. Receipts for
+ * events that are not here yet are given back, to be told again.
  *
  * "if the sending server is denied access to the room identified by `room_id`, the EDU MUST be ignored"
  * @see https://spec.matrix.org/v1.19/server-server-api/#server-access-control-lists-acls
@@ -32,21 +33,25 @@ const held = new WeakMap<RoomContext, Map<EventId, RemoteReceipt[]>>();
 export async function receiveEphemeral(
   room: RoomContext,
   input: Parameters<RoomForInbox["receiveEphemeral"]>[0],
-): Promise<null> {
+): Promise<RemoteReceipt[]> {
   const { origin } = input;
   // Most of what is refused is refused without a commit.
-  if (!isResident(room, room.store) || isShutOut(room, room.store, origin)) return null;
+  if (!mayTell(room, room.store, origin)) return [];
   const speaksFor = ({ userId }: { userId: UserId }): boolean => maySpeakFor(room, origin, userId);
   const typing = input.typing.filter(speaksFor);
   const receipts = input.receipts.filter(speaksFor);
-  if (typing.length === 0 && receipts.length === 0) return null;
+  if (typing.length === 0 && receipts.length === 0) return [];
   return await commit(room, (tx) => {
-    if (isShutOut(room, tx, origin)) return null;
+    if (!mayTell(room, tx, origin)) return [];
     noteTyping(room, tx, typing.filter(speaksFor));
     const news = receipts.filter((receipt) => speaksFor(receipt) && noteReceipt(room, tx, receipt));
     if (news.length > 0) oweWakes(room, { membershipChanges: [] });
-    return null;
+    return receipts.filter((receipt) => speaksFor(receipt) && tx.events.byId(receipt.eventId) === null);
   });
+}
+
+function mayTell(room: RoomContext, store: RoomRead, origin: ServerName): boolean {
+  return isResident(room, store) && !isShutOut(room, store, origin);
 }
 
 /** "Receiving servers should verify that the user is in the room, and is a user belonging to the sending server." */

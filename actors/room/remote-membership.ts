@@ -7,7 +7,7 @@
  */
 import { errors } from "../../shared/errors.ts";
 import { type EventId, parseUserId, type ServerName, serverNameOf, type UserId } from "../../shared/ids.ts";
-import { isObject, type JsonObject, type JsonValue, stringField, withFields } from "../../shared/json.ts";
+import { isObject, type JsonObject, type JsonValue, stringField, withFields, withoutField } from "../../shared/json.ts";
 import { describeError } from "../../shared/log.ts";
 import { parseLenientJson, parseStrictJson } from "../../shared/matrix/canonical-json.ts";
 import { toClientEvent } from "../../shared/matrix/client-event.ts";
@@ -282,5 +282,5 @@ export function parsePdu(text: PduText, rules: RoomVersionRules): MatrixEvent | 
 
 /** Nobody signs what stands there. */
 function withoutUnsigned(value: JsonValue): JsonObject | null {
-  return isObject(value) ? withFields(value, { unsigned: undefined }) : null;
+  return isObject(value) ? withoutField(value, "unsigned") : null;
 }

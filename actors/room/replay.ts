@@ -1,14 +1,23 @@
 /**
- * Looks anew at the events that took their place while members of the room were not known, in that order: on which state
- * each stands, and whether it is allowed there. Then everything changes at once.
+ * Looks anew at the events that took their place while not all of the room was known, in that order: on which state each
+ * stands, and whether it is allowed there, whatever it was taken for on less knowledge. Then everything changes at once.
  */
+import type { ServerName } from "../../shared/ids.ts";
 import type { MatrixEvent } from "../../shared/matrix/event.ts";
 import { authorize } from "../../shared/matrix/event-auth/state-dependent.ts";
+import { indexAuthChain } from "./auth-chains.ts";
 import type { RoomContext } from "./context.ts";
 import { applyCurrentState } from "./current-state.ts";
 import { projectDirectoryLater } from "./directory.ts";
-import { closeToldServers, forgetToldServers } from "./partial-state.ts";
+import {
+  addToldServers,
+  closeToldServers,
+  firstVerifyPauseMs,
+  forgetToldServers,
+  verifyForMs,
+} from "./partial-state.ts";
 import { checkByAuthEvents } from "./receive.ts";
+import { applyPendingRedactions, applyRedaction, undoRedaction } from "./redactions.ts";
 import { resolveRoots } from "./resolve.ts";
 import { followServers } from "./servers.ts";
 import { findStateAt, stateLookupAt } from "./state.ts";
@@ -16,6 +25,7 @@ import { differencesOf, type StateRoot, setEntries } from "./state-tree.ts";
 import type { EventRecord, EventStatus } from "./store/events.ts";
 import type { RoomTransaction } from "./store/index.ts";
 import type { Found, PartialEvent, PartialState } from "./store/partial-state.ts";
+import { isToBeVerified, serversUnverified } from "./unverified-state.ts";
 import { oweWakes } from "./wakes.ts";
 
 /** Events of one call. */
@@ -41,10 +51,12 @@ interface Place {
 
 function replay(room: RoomContext, tx: RoomTransaction, partialEvent: PartialEvent, place: Place): void {
   const record = tx.events.byNid(partialEvent.eventNid);
-  const resolution = resolveRoots(tx, rootsBefore(tx, record.event, partialEvent));
+  const asFound = (each: EventRecord): EventStatus => statusNow(tx, each);
+  const resolution = resolveRoots(tx, rootsBefore(tx, record.event, partialEvent), asFound);
   const before = resolution.ok ? resolution.root : record.stateRootBefore;
   const isAllowed = resolution.ok && isAllowedAt(room, tx, record.event, before);
-  const status = statusOf(tx, record, { isAllowed, current: place.currentRoot });
+  const status = isAllowed ? allowedStatus(tx, record, partialEvent, place) : "rejected";
+  if (record.status === "rejected" && status !== "rejected") indexLate(tx, record);
   const after = status === "rejected" ? before : afterEvent(tx, record, before);
   const found: Found = { status, before, after, current: null };
   // Events of the past are no ends of the graph, and none of their states is current.
@@ -57,7 +69,7 @@ function replay(room: RoomContext, tx: RoomTransaction, partialEvent: PartialEve
   const followed = followedBy(tx, record.event, new Set(place.ends));
   const others = place.ends.filter((end) => !followed.has(end));
   const roots = others.map((end) => tx.partialState.foundOf(end)?.after ?? tx.events.byNid(end).stateRootAfter);
-  const current = resolveRoots(tx, [after, ...roots]);
+  const current = resolveRoots(tx, [after, ...roots], asFound);
   if (!current.ok) {
     tx.partialState.setFound(record.eventNid, { ...found, status: "soft_failed" });
     return;
@@ -81,24 +93,38 @@ function rootsBefore(tx: RoomTransaction, event: MatrixEvent, { sequence, told }
   return [...roots, ...told];
 }
 
+/** What an event is found to be or, where it was not looked at anew, is. */
+function statusNow(tx: RoomTransaction, { eventNid, status }: EventRecord): EventStatus {
+  return tx.partialState.foundOf(eventNid)?.status ?? status;
+}
+
 function isAllowedAt(room: RoomContext, tx: RoomTransaction, event: MatrixEvent, before: StateRoot): boolean {
-  const authEvents = event.authEvents.map((eventId) => tx.events.byId(eventId)).filter((record) => record !== null);
+  const authEvents = event.authEvents
+    .map((eventId) => tx.events.byId(eventId))
+    .filter((record) => record !== null)
+    .map((record) => ({ ...record, status: statusNow(tx, record) }));
   if (checkByAuthEvents(room, tx, event, authEvents) !== null) return false;
   return authorize(event, tx.room.rules(), stateLookupAt(tx, before)).allowed;
 }
 
-/**
- * What an event is found to be. What was refused, on more knowledge of its sender than there is of others, stays refused.
- */
-function statusOf(
+/** What an event is found to be that is allowed where it stands. */
+function allowedStatus(
   tx: RoomTransaction,
   { event, status }: EventRecord,
-  { isAllowed, current }: { isAllowed: boolean; current: StateRoot },
+  { isPast }: PartialEvent,
+  { currentRoot }: Place,
 ): EventStatus {
-  if (!isAllowed || status === "rejected") return "rejected";
-  if (status === "soft_failed") return status;
-  const isFirst = current === null;
-  return isFirst || authorize(event, tx.room.rules(), stateLookupAt(tx, current)).allowed ? "accepted" : "soft_failed";
+  // The past is not compared with the present; and what was refused there has no position to be shown at.
+  if (isPast) return status === "rejected" ? "rejected" : "accepted";
+  if (currentRoot === null) return "accepted";
+  return authorize(event, tx.room.rules(), stateLookupAt(tx, currentRoot)).allowed ? "accepted" : "soft_failed";
+}
+
+/** What was rejected is not in the index of auth chains; what it is authorized by has been looked at before it. */
+function indexLate(tx: RoomTransaction, { eventNid, stateKey, event, authPosition }: EventRecord): void {
+  if (stateKey === null || authPosition !== null) return;
+  const authEvents = event.authEvents.map((eventId) => tx.events.byId(eventId)).filter((record) => record !== null);
+  tx.events.setAuthPosition(eventNid, indexAuthChain(tx, eventNid, authEvents));
 }
 
 function afterEvent(tx: RoomTransaction, record: EventRecord, before: StateRoot): StateRoot {
@@ -127,21 +153,20 @@ export function becomeWhole(room: RoomContext, tx: RoomTransaction): void {
   const partial = tx.partialState.find();
   if (partial === null) throw new Error("the room is whole already");
   const facts = tx.room.get();
-  const streamPosition = facts.streamPosition + 1;
-  tx.partialState.applyFound();
+  const streamPosition = applyFound(tx, partial, facts.streamPosition) + 1;
   tx.extremities.deleteForward();
   for (const end of partial.ends) tx.extremities.replace(end, []);
   const told = forgetToldServers(tx);
-  const effect = applyCurrentState(room, tx, {
-    facts,
-    changes: [...differencesOf(tx.stateNodes, facts.stateRoot, partial.currentRoot)].map((change) => ({
-      stateKeyNid: change.stateKeyNid,
-      eventNid: change.right,
-    })),
-    cause: createOf(tx, partial.currentRoot),
-    streamPosition,
-  });
-  const servers = followServers(room, tx, effect.moves, { streamPosition, isSent: false });
+  const changes = [...differencesOf(tx.stateNodes, facts.stateRoot, partial.currentRoot)].map((change) => ({
+    stateKeyNid: change.stateKeyNid,
+    eventNid: change.right,
+  }));
+  const cause = createOf(tx, partial.currentRoot);
+  const effect = applyCurrentState(room, tx, { facts, changes, cause, streamPosition });
+  const servers = followServers(room, tx, effect, { streamPosition, isSent: false });
+  // Clients that have read the room meanwhile know less of it than its states say now.
+  if (changes.length > 0) tx.partialState.insertPast(streamPosition, partial);
+  const arrived = endPartial(room, tx, partial, streamPosition);
   const gone = closeToldServers(tx, told, streamPosition);
   const { joinedMembers, invitedMembers } = effect;
   tx.room.advance({
@@ -152,14 +177,47 @@ export function becomeWhole(room: RoomContext, tx: RoomTransaction): void {
     invitedMembers,
     directoryOwed: streamPosition,
   });
-  tx.partialState.end();
-  tx.partialState.insertPast(streamPosition, partial);
   projectDirectoryLater(room);
   oweWakes(room, {
     membershipChanges: effect.localMembers,
-    servers: { ...servers, gone: [...servers.gone, ...gone] },
+    servers: { ...servers, arrived: [...servers.arrived, ...arrived], gone: [...servers.gone, ...gone] },
   });
   room.log.info("room is whole", { room_id: room.roomId, joined_members: joinedMembers });
+}
+
+/** Ends the time in which not all was known or, where there is more to be verified, begins the next. @returns servers that are told to be in the room */
+function endPartial(room: RoomContext, tx: RoomTransaction, partial: PartialState, at: number): ServerName[] {
+  const isOver = !isToBeVerified(room);
+  const now = room.clock.now();
+  if (isOver) tx.partialState.end();
+  else {
+    const unverifiedUntilTs = partial.unverifiedUntilTs ?? now + verifyForMs;
+    const retryTs = now + firstVerifyPauseMs;
+    tx.partialState.goOn({ since: at, toldRoot: partial.currentRoot, unverifiedUntilTs, retryTs });
+    room.alarm.ensure(retryTs);
+  }
+  return isOver ? [] : addToldServers(room, tx, serversUnverified(room, "partial_state_unverified"), at);
+}
+
+/**
+ * Makes the events what they were found to be. Those that nobody was shown, and are accepted now, are the newest there is.
+ * @returns the newest position that is taken now
+ */
+function applyFound(tx: RoomTransaction, { currentRoot }: PartialState, streamPosition: number): number {
+  const changed = tx.partialState.changed();
+  tx.partialState.applyFound();
+  let position = streamPosition;
+  for (const { eventNid, was, isPast } of changed) {
+    const { event, status, stateRootBefore: before } = tx.events.byNid(eventNid);
+    if (was === "accepted") undoRedaction(tx, event);
+    if (status === "accepted" && !isPast) {
+      position += 1;
+      tx.events.accept(eventNid, { streamPosition: position, currentRoot });
+      applyRedaction(tx, event, { eventNid, before });
+    }
+    if (was === "rejected") applyPendingRedactions(tx, event, eventNid);
+  }
+  return position;
 }
 
 function createOf(tx: RoomTransaction, root: StateRoot): EventRecord {

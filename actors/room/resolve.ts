@@ -7,7 +7,7 @@ import { authDifferenceOf, conflictedSubgraphOf } from "./auth-chains.ts";
 import { ResolutionEvents, withinWork } from "./resolution-events.ts";
 import { findStateAt } from "./state.ts";
 import { differencesOf, getEntry, type StateRoot, setEntries } from "./state-tree.ts";
-import type { EventRecord } from "./store/events.ts";
+import type { EventRecord, EventStatus } from "./store/events.ts";
 import type { RoomRead, RoomTransaction } from "./store/index.ts";
 
 /** States that one resolution takes, at most: an event has 20 prev events. */
@@ -26,11 +26,19 @@ interface Contest {
   readonly eventNids: readonly number[];
 }
 
+/** What an event is taken to be. */
+type StatusOf = (record: EventRecord) => EventStatus;
+
 /**
  * The state that several states resolve to.
+ * @param statusOf where events are being looked at anew, what they are found to be
  * @see https://spec.matrix.org/v1.19/rooms/v12/#state-resolution
  */
-export function resolveRoots(tx: RoomTransaction, roots: readonly StateRoot[]): RootResolution {
+export function resolveRoots(
+  tx: RoomTransaction,
+  roots: readonly StateRoot[],
+  statusOf: StatusOf = ({ status }) => status,
+): RootResolution {
   const distinct = [...new Set(roots)];
   const [base] = distinct;
   if (base === undefined) return { ok: true, root: null };
@@ -40,7 +48,8 @@ export function resolveRoots(tx: RoomTransaction, roots: readonly StateRoot[]): 
   if (contests === null) return { ok: false, reason: "tooManyConflicts" };
   const agreed = new Map<number, number>();
   const contested = tx.room.rules().stateResolution === "v1" ? setAside(contests, agreed) : contests;
-  const resolved = withinWork(() => resolveContests(tx, base, contested, agreed)) ?? "tooMuchWork";
+  const resolved =
+    withinWork(() => resolveContests(tx, { base, contests: contested, agreed, statusOf })) ?? "tooMuchWork";
   return typeof resolved === "string"
     ? { ok: false, reason: resolved }
     : { ok: true, root: setEntries(tx.stateNodes, base, resolved) };
@@ -75,14 +84,22 @@ function setAside(contests: readonly Contest[], agreed: Map<number, number>): Co
 /** @returns `state_key_nid → event_nid` in which the result differs from the base; or why it was given up. */
 function resolveContests(
   tx: RoomTransaction,
-  base: StateRoot,
-  contests: readonly Contest[],
-  agreed: ReadonlyMap<number, number>,
+  {
+    base,
+    contests,
+    agreed,
+    statusOf,
+  }: {
+    base: StateRoot;
+    contests: readonly Contest[];
+    agreed: ReadonlyMap<number, number>;
+    statusOf: StatusOf;
+  },
 ): Map<number, number> | GivenUp {
   const result = new Map<number, number>(agreed);
   if (contests.length === 0) return result;
   const lookup = new ResolutionEvents(tx);
-  const context = contextOf(tx, base, lookup);
+  const context = { ...contextOf(tx, base, lookup), isRejected: rejectedAmong(lookup, statusOf) };
   const contestedKeys = new Set(contests.map(({ stateKeyNid }) => stateKeyNid));
   const heldNid = (stateKeyNid: number): number =>
     contestedKeys.has(stateKeyNid) ? 0 : (agreed.get(stateKeyNid) ?? getEntry(tx.stateNodes, base, stateKeyNid));
@@ -158,7 +175,18 @@ function idsOf(records: readonly EventRecord[]): Set<EventId> {
   return new Set(records.map((record) => record.eventId));
 }
 
-function contextOf(tx: RoomTransaction, base: StateRoot, lookup: ResolutionEvents): ResolutionContext {
+function rejectedAmong(lookup: ResolutionEvents, statusOf: StatusOf): ResolutionContext["isRejected"] {
+  return (eventId) => {
+    const record = lookup.byId(eventId);
+    return record !== null && statusOf(record) === "rejected";
+  };
+}
+
+function contextOf(
+  tx: RoomTransaction,
+  base: StateRoot,
+  lookup: ResolutionEvents,
+): Omit<ResolutionContext, "isRejected"> {
   const create = findStateAt(tx, base, "m.room.create", "");
   if (create === null) throw new Error("a state has no create event");
   lookup.setCreate(create);
@@ -166,6 +194,5 @@ function contextOf(tx: RoomTransaction, base: StateRoot, lookup: ResolutionEvent
     rules: tx.room.rules(),
     create: create.event,
     eventById: (eventId) => lookup.byId(eventId)?.event ?? null,
-    isRejected: (eventId) => lookup.byId(eventId)?.status === "rejected",
   };
 }

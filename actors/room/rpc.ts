@@ -2,7 +2,13 @@
 import { reply } from "../../shared/rpc/reply.ts";
 import type { RoomRpc } from "../../shared/rpc/room.ts";
 import { findUnplaced, receiveHistory } from "./backfill.ts";
-import { advanceCompletion, finishWholeState, postponeCompletion, takeWholeState } from "./complete-state.ts";
+import {
+  advanceCompletion,
+  dropWholeState,
+  finishWholeState,
+  postponeCompletion,
+  takeWholeState,
+} from "./complete-state.ts";
 import type { RoomContext } from "./context.ts";
 import { createRoom } from "./create.ts";
 import { rebuildDirectory } from "./directory.ts";
@@ -13,6 +19,7 @@ import { completeInvite, prepareInvite } from "./invite-remote.ts";
 import { beginJoin, dropJoin, prepareMember } from "./join-remote.ts";
 import { acceptMembership, makeMembership } from "./join-resident.ts";
 import { getJoinState, getKnockState, getPdus } from "./join-state.ts";
+import { joinByOthers } from "./join-worker.ts";
 import { syncRoom } from "./log.ts";
 import { getJoinedMembers, getMembers, getState, getStateEvent } from "./members.ts";
 import { changeMembership, forget, updateMemberProfile } from "./membership.ts";
@@ -33,10 +40,11 @@ import {
   setDirectoryVisibility,
 } from "./settings.ts";
 import { describeRoom, isServerIn } from "./spaces.ts";
-import { exchangeInvite } from "./third-party-invite.ts";
+import { exchangeInvite, getInviteKeys } from "./third-party-invite.ts";
 import { getContext, getEvent, getMessages } from "./timeline.ts";
 import { findNearestForUser } from "./timestamp.ts";
 import { upgradeRoom } from "./upgrade.ts";
+import { takeKeys } from "./verify-state.ts";
 
 /** The room's RPC methods; refusals become values. */
 export function roomRpc(room: RoomContext): RoomRpc {
@@ -73,6 +81,7 @@ export function roomRpc(room: RoomContext): RoomRpc {
     acceptMembership: (input) => reply(() => acceptMembership(room, input)),
     getJoinState: (input) => reply(() => getJoinState(room, input)),
     getKnockState: () => reply(() => getKnockState(room)),
+    getInviteKeys: (input) => reply(() => getInviteKeys(room, input)),
     exchangeInvite: (input) => reply(() => exchangeInvite(room, input)),
     getPdus: (eventIds) => reply(() => getPdus(room, eventIds)),
     receivePdus: (input) => reply(() => receiveBatch(room, input)),
@@ -81,12 +90,15 @@ export function roomRpc(room: RoomContext): RoomRpc {
     findUnknown: (eventIds) => reply(() => findUnknown(room, eventIds)),
     getEnds: () => reply(() => getEnds(room)),
     receiveEphemeral: (input) => reply(() => receiveEphemeral(room, input)),
+    joinByOthers: (input) => reply(() => joinByOthers(room, input)),
     beginJoin: (userId) => reply(() => beginJoin(room, userId)),
     prepareMember: (input) => reply(() => prepareMember(room, input)),
     takeJoinState: (input) => reply(() => takeJoinState(room, input)),
     finishJoin: (input) => reply(() => finishJoin(room, input)),
+    takeKeys: (input) => reply(() => takeKeys(room, input)),
     postponeCompletion: (input) => reply(() => postponeCompletion(room, input)),
     finishWholeState: (input) => reply(() => finishWholeState(room, input)),
+    dropWholeState: (input) => reply(() => dropWholeState(room, input)),
     takeWholeState: (input) => reply(() => takeWholeState(room, input)),
     advanceCompletion: (input) => reply(() => advanceCompletion(room, input)),
     dropJoin: (input) => reply(() => dropJoin(room, input)),

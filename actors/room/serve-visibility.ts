@@ -108,7 +108,8 @@ export class ServerViewer {
     const isShared = visibilities.some((visibility) => visibility === "world_readable" || visibility === "shared");
     if (isShared && !this.#isAfter(record)) return true;
     const presence = strongerOf(this.#presenceAt(before), this.#presenceBy(record));
-    return presence === "join" || (presence === "invite" && visibilities.includes("invited"));
+    // Who is invited sees that only once they have joined.
+    return presence === "join" || (presence === "invite" && visibilities.includes("invited") && !this.#isAfter(record));
   }
 
   /** Whether the event came after the server had left. What was soft-failed has no place in the stream. */

@@ -15,6 +15,19 @@ export interface MemberMove {
   readonly after: Membership;
 }
 
+/** Users of another server who were not known, and now have a membership. */
+export interface NewMembers {
+  readonly server: ServerName;
+  readonly membership: Membership;
+  readonly count: number;
+}
+
+/** How an event changed memberships: of users one by one or, where nothing was known of them, by their servers. */
+export interface MembershipMoves {
+  readonly moves: readonly MemberMove[];
+  readonly newMembers: readonly NewMembers[];
+}
+
 /** How an event changed which servers are in the room. */
 export interface ServerMoves {
   readonly arrived: readonly ServerName[];
@@ -43,11 +56,14 @@ export function isForServers(room: RoomContext, tx: RoomTransaction, event: Matr
 export function followServers(
   room: RoomContext,
   tx: RoomTransaction,
-  moves: readonly MemberMove[],
+  { moves, newMembers }: MembershipMoves,
   at: { streamPosition: number; isSent: boolean },
 ): ServerMoves {
   const remote = moves.filter(({ userId }) => serverNameOf(userId) !== room.config.serverName);
   const changes = new Map<ServerName, number>();
+  for (const { server, membership, count } of newMembers) {
+    if (membership === "join") changes.set(server, (changes.get(server) ?? 0) + count);
+  }
   for (const { userId, before, after } of remote) {
     const change = Number(after === "join") - Number(before === "join");
     const server = serverNameOf(userId);

@@ -4,6 +4,7 @@ import { type JsonObject, stringField } from "../../shared/json.ts";
 import { allowedRooms, joinRuleOf } from "../../shared/matrix/content/join-rules.ts";
 import { compareChildren, listedChild, type OrderedChild } from "../../shared/matrix/content/space-child.ts";
 import { stripEvent } from "../../shared/matrix/stripped-state.ts";
+import type { Membership } from "../../shared/rpc/room.ts";
 import type { RoomDescription, ShownRoom, SpaceChild, Visitor } from "../../shared/rpc/room-spaces.ts";
 import type { RoomContext } from "./context.ts";
 import { isResident } from "./residency.ts";
@@ -21,14 +22,19 @@ const maxAllowingRooms = 20;
 
 /** The room as a visitor may see it. */
 export async function describeRoom(room: RoomContext, visitor: Visitor): Promise<ShownRoom> {
-  if (!isResident(room, room.store)) return { kind: "unknown", isInvited: isInvitedFromOutside(room, visitor) };
+  if (!isResident(room, room.store)) return { kind: "unknown", membership: outsideMembershipOf(room, visitor) };
   if (!(isOpenTo(room, visitor) || (await isAllowedByOthers(room, visitor)))) return { kind: "closed" };
   // Whatever has changed meanwhile, what is told is as of one moment.
-  return { kind: "open", description: descriptionOf(room) };
+  return { kind: "open", description: descriptionOf(room), membership: membershipOf(room, visitor) };
 }
 
-function isInvitedFromOutside(room: RoomContext, visitor: Visitor): boolean {
-  return visitor.kind === "user" && new OutsideStore(room.sql).find(visitor.userId)?.membership === "invite";
+function membershipOf(room: RoomContext, visitor: Visitor): Membership | null {
+  return visitor.kind === "user" ? (room.store.memberships.find(visitor.userId)?.membership ?? null) : null;
+}
+
+/** What a user is by way of another server. */
+function outsideMembershipOf(room: RoomContext, visitor: Visitor): Membership | null {
+  return visitor.kind === "user" ? (new OutsideStore(room.sql).find(visitor.userId)?.membership ?? null) : null;
 }
 
 /** Whether a server has a joined user here; null: this server is not in the room. */
@@ -43,7 +49,7 @@ function isOpenTo(room: RoomContext, visitor: Visitor): boolean {
     if (isShutOut(room, room.store, visitor.server)) return false;
     return isOpenToAll(room) || room.store.servers.isIn(visitor.server) || isAnyInvited(room, visitor.server);
   }
-  const membership = room.store.memberships.find(visitor.userId)?.membership;
+  const membership = membershipOf(room, visitor);
   if (membership === "join" || membership === "invite") return true;
   return membership === "ban" ? isWorldReadable(room) : isOpenToAll(room);
 }
@@ -85,9 +91,7 @@ async function isAllowedByOthers(room: RoomContext, visitor: Visitor): Promise<b
 }
 
 function isKeptOut(room: RoomContext, visitor: Visitor): boolean {
-  return visitor.kind === "user"
-    ? room.store.memberships.find(visitor.userId)?.membership === "ban"
-    : isShutOut(room, room.store, visitor.server);
+  return visitor.kind === "user" ? membershipOf(room, visitor) === "ban" : isShutOut(room, room.store, visitor.server);
 }
 
 function joinRulesOf(room: RoomContext): JsonObject | null {

@@ -89,8 +89,10 @@ const maxWithHistory = 500;
  * Member events that a client needs to show events, as they were at the start of the chunk; for who came only within it,
  * as they were at its end.
  */
-export function memberEventsFor(room: RoomContext, records: readonly EventRecord[]): EventRecord[] {
-  const [first, last] = [records[0], records.at(-1)];
+export function memberEventsFor(viewer: RoomViewer, records: readonly EventRecord[]): EventRecord[] {
+  const { room } = viewer;
+  const known = records.filter((record) => viewer.knowsStateAround(record));
+  const [first, last] = [known[0], known.at(-1)];
   if (first === undefined || last === undefined) return [];
   const senders = new Set<UserId>(records.map((record) => record.sender));
   const entries: StateEntries = new Map();

@@ -59,7 +59,7 @@ export function joinedSection(request: SyncRequest): RoomSyncResult {
   const known = knownTo(request);
   const isNew = known === null;
   const stretch = { after: known?.since ?? oldest, through: facts.streamPosition };
-  const timeline = withoutOutdated(request, timelineOf(request, stretch), facts.stateRoot);
+  const timeline = withoutOutdated(request, timelineOf(request, stretch, isNew), facts.stateRoot);
   const members = isNew ? allMembers(request) : memberChanges(request, known.root, facts.stateRoot);
   const needsSummary = isNew || known.wasPartial || input.fullState || members.hasAny;
   const { summary, heroes } = needsSummary ? syncSummaryOf(room, input.userId) : { summary: null, heroes: [] };
@@ -112,13 +112,23 @@ export function leftSection(request: SyncRequest, exit: number): RoomSyncResult 
   // told of an invite, it told of nothing that was before it.
   const isAnew = known === null && membership !== null && (membership.through > since || sawInvite(request));
   const after = isAnew ? oldest : since;
-  const newest = timelineOf(request, { after, through: exit });
-  const timeline = membership === null ? newest : withoutOutdated(request, newest, membership.root);
+  const newest = timelineOf(request, { after, through: exit }, isAnew);
+  const timeline =
+    membership === null ? newest : withoutOutdated(request, untilLeft(newest, membership, exit), membership.root);
   const hasState = membership !== null && (membership.through > after || input.fullState);
   const state = hasState ? stateOf(request, timeline, { known, end: membership.root, heroes: [] }) : [];
   const wasJoined = known !== null && membership !== null && membership.through > after;
   const left = wasJoined ? joinedOthers(request, membership.through) : [];
   return { ...nothing, place: "leave", section: timelineFields(request, timeline, state), leftUsers: left };
+}
+
+/**
+ * Who left, and was banned or uninvited later, is told of that; but the state that such an end came upon is that of a time
+ * when they were not in the room.
+ */
+function untilLeft(timeline: Timeline, membership: { through: number; root: StateRoot }, exit: number): Timeline {
+  const isEndOnly = timeline.records.every((record) => record.streamPosition === exit);
+  return exit > membership.through && isEndOnly ? { ...timeline, start: membership.root } : timeline;
 }
 
 /** What the token's answer has left the client with. */
@@ -151,8 +161,10 @@ function sawInvite({ input, viewer }: SyncRequest): boolean {
 /**
  * The newest events of a stretch that the user may see and the filter wants, down to the newest gap in it: what is missing
  * there is fetched when the client reads back, and a client that is given both sides of it as one would not.
+ *
+ * @param isAnew whether the room is given from its beginning on, whatever the client was given of it before.
  */
-function timelineOf(request: SyncRequest, whole: Stretch): Timeline {
+function timelineOf(request: SyncRequest, whole: Stretch, isAnew: boolean): Timeline {
   const { viewer, filter, ignoredUsers, input } = request;
   const { room } = viewer;
   const gap = newestGap(room.store, whole);
@@ -177,9 +189,8 @@ function timelineOf(request: SyncRequest, whole: Stretch): Timeline {
         ? Math.max(scan.boundary, (room.store.events.oldestPosition() ?? 1) - 1)
         : stretch.through;
   const start = stateRootAt(room.store, boundary);
-  // A client that had the room before must not take these for what follows directly on what it has.
-  const isGivenAnew = whole.after === oldest && (input.since ?? 0) > 0;
-  return { records, isLimited: hasMore || isGivenAnew, boundary, start };
+  // A client that had the room before, if only to look into it, must not take these for what follows directly on what it has.
+  return { records, isLimited: hasMore || (isAnew && input.isIncremental), boundary, start };
 }
 
 /**

@@ -104,11 +104,12 @@ function acceptorOf(viewer: RoomViewer, filter: RoomEventFilter | null): (record
  * A page of history; read backwards, it ends at a gap at the latest. `end` is left out only where the room has no further
  * events in that direction that the user might be given; a page that happens to be empty has one.
  *
- * @throws MatrixError M_FORBIDDEN unless the user is or was joined, or history is world readable
+ * @throws MatrixError M_FORBIDDEN unless the user is or was joined, or history is world readable; then M_MISSING_PARAM
  * @see https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3roomsroomidmessages
  */
 export function getMessages(room: RoomContext, input: MessagesInput): JsonObject {
   const access = requireAccess(room, input.requester);
+  if (input.dir === null) throw errors.missingParam("query.dir: missing");
   const viewer = new RoomViewer(room, { userId: input.requester, deviceId: input.deviceId });
   const filter = roomEventFilterOf(input.filter);
   const isBackward = input.dir === "b";
@@ -131,7 +132,7 @@ export function getMessages(room: RoomContext, input: MessagesInput): JsonObject
     answer.end = formatRoomToken(beforeFirst(room));
   }
   if (filter?.lazyLoadMembers === true) {
-    answer.state = serveState(viewer, memberEventsFor(room, scan.records), { includeRoomId: true });
+    answer.state = serveState(viewer, memberEventsFor(viewer, scan.records), { includeRoomId: true });
   }
   return answer;
 }
@@ -227,6 +228,6 @@ function contextState(
 ): JsonObject[] {
   const { room } = viewer;
   const members = filter?.lazyLoadMembers === true ? new Set<string>(shown.map((record) => record.sender)) : null;
-  const entries = stateEntries(room, last.stateRootAfter, members);
+  const entries = stateEntries(room, viewer.knownRootAfter(last), members);
   return serveState(viewer, stateEvents(room, entries, filter), { includeRoomId: true });
 }

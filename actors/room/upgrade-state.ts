@@ -61,7 +61,11 @@ export function transferredCreation(
   rules: RoomVersionRules,
 ): JsonObject {
   const old = findCurrentState(room.store, "m.room.create", "")?.event.content ?? {};
-  const last: EventId | undefined = room.store.extremities.forward(1)[0]?.eventId;
+  // "When upgrading to room version 12 or later, the event_id property inside predecessor MAY be omitted." Clients then go to
+  // the tombstone, which is where they should arrive.
+  const last: EventId | undefined = rules.roomIdIsCreateHash
+    ? undefined
+    : room.store.extremities.forward(1)[0]?.eventId;
   const creators = rules.creatorsHaveInfinitePower ? [...new Set(additionalCreators)] : [];
   return withFields(
     { predecessor: withFields({ room_id: room.roomId }, { event_id: last }) },

@@ -18,6 +18,7 @@ import { errors, MatrixError } from "../../shared/errors.ts";
 import { parseRoomAlias, type RoomAlias, type RoomId, type UserId } from "../../shared/ids.ts";
 import { field, type JsonObject, type JsonValue, withFields } from "../../shared/json.ts";
 import { describeError } from "../../shared/log.ts";
+import { numberValue } from "../../shared/matrix/exact-numbers.ts";
 import { type RoomVersionRules, rulesFor, supportedRoomVersions } from "../../shared/matrix/room-version.ts";
 import { makeCreateEvent, maxInitialState } from "../../shared/room-creation.ts";
 import type { UpgradeRoomInput } from "../../shared/rpc/room.ts";
@@ -101,10 +102,12 @@ function beginUpgrade(
   const other = upgrades.find();
   if (other !== null && other.step !== "done") throw errors.unknown("Another upgrade of the room is under way");
   const now = room.clock.now();
+  const createdTs = other === null ? null : numberValue(field(other.createEvent, "origin_server_ts"));
   const creationContent = transferredCreation(room, input, rules);
   const { createEvent, roomId } = makeCreateEvent(
     { creator: requester, roomVersion: newVersion, creationContent, preset: "private_chat", invite: [] },
-    { key, now, random: room.random },
+    // From room version 12 on, what is alike in all is the same room.
+    { key, now: Math.max(now, (createdTs ?? 0) + 1), random: room.random },
   );
   const levels = transferredPowerLevels(tx, { requester, rules, additionalCreators });
   const retryTs = now + retryAfterMs;
@@ -301,7 +304,8 @@ async function closeRoom(room: RoomContext, requester: UserId): Promise<void> {
 
 /** The requester leaves what was made of the replacement; nobody else knows of it. */
 async function abandon(room: RoomContext, { requester, roomId }: Upgrade): Promise<void> {
-  const leave = { action: "leave", requester, target: requester, reason: null, thirdPartySigned: null } as const;
+  const own = { action: "leave", requester, target: requester } as const;
+  const leave = { ...own, reason: null, content: {}, thirdPartySigned: null };
   // Forbidden: it was never made.
   await unlessForbidden(room, () => room.actors.room(roomId).changeMembership(leave));
   room.store.transaction(() => new UpgradeStore(room.sql).delete());

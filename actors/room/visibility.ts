@@ -110,6 +110,8 @@ export class RoomViewer {
   readonly #visibilityKey: number | null;
   /** Newest position of the time when the user was joined last; infinite for a member. */
   readonly #joinedThrough: number;
+  /** When and how the user was in the room last; null: they are now, or never were. */
+  readonly #left: ReturnType<typeof lastJoined>;
   /** The user's own member event, where it says that they are out. */
   readonly #exitNid: number | null;
   readonly #memberships = new Map<StateRoot, Membership>();
@@ -123,10 +125,10 @@ export class RoomViewer {
     this.#now = room.clock.now();
     this.#memberKey = stateKeys.find("m.room.member", viewer.userId);
     this.#visibilityKey = stateKeys.find("m.room.history_visibility", "");
-    this.#joinedThrough =
-      member?.membership === "join"
-        ? Number.POSITIVE_INFINITY
-        : (lastJoined(room, viewer.userId)?.through ?? Number.NEGATIVE_INFINITY);
+    const isJoined = member?.membership === "join";
+    // Who has forgotten the room is a stranger to it: all that may be left is what anybody may read.
+    this.#left = isJoined || member?.isForgotten === true ? null : lastJoined(room, viewer.userId);
+    this.#joinedThrough = isJoined ? Number.POSITIVE_INFINITY : (this.#left?.through ?? Number.NEGATIVE_INFINITY);
     this.#exitNid = member?.membership === "leave" || member?.membership === "ban" ? member.eventNid : null;
   }
 
@@ -138,8 +140,10 @@ export class RoomViewer {
    */
   canSee(record: EventRecord): boolean {
     const position = record.streamPosition;
-    if (position === null) return false;
-    if (record.eventNid === this.#exitNid) return true;
+    return position !== null && (record.eventNid === this.#exitNid || this.#isVisible(record, position));
+  }
+
+  #isVisible(record: EventRecord, position: number): boolean {
     const visibility = this.#visibilityAt(record.stateRootBefore);
     const visibilityAfter =
       record.type === "m.room.history_visibility" && record.stateKey === ""
@@ -157,6 +161,19 @@ export class RoomViewer {
       // Whoever is joined now, or was last joined at a later time than this, has joined at or after it.
       hasJoinedSince: true,
     });
+  }
+
+  /**
+   * Whether the user may know the state around an event: of one that they are only told because it put them out once more,
+   * from a time when they were not in the room, they may not.
+   */
+  knowsStateAround(record: EventRecord): boolean {
+    return record.streamPosition !== null && this.#isVisible(record, record.streamPosition);
+  }
+
+  /** The state after an event or, where the user may not know it, the one in which they left. */
+  knownRootAfter(record: EventRecord): StateRoot {
+    return this.knowsStateAround(record) ? record.stateRootAfter : (this.#left?.root ?? null);
   }
 
   /** The user's membership in a state; `leave` where it has none. */

@@ -107,11 +107,11 @@ export class ServerActor extends Actor implements ServerRpc {
   searchUsers(...args: Args<"searchUsers">) {
     return this.#rpc.searchUsers(...args);
   }
-  findRoute(...args: Args<"findRoute">) {
-    return this.#rpc.findRoute(...args);
+  fetchRoute(...args: Args<"fetchRoute">) {
+    return this.#rpc.fetchRoute(...args);
   }
-  setRoute(...args: Args<"setRoute">) {
-    return this.#rpc.setRoute(...args);
+  noteContact(...args: Args<"noteContact">) {
+    return this.#rpc.noteContact(...args);
   }
   getVerifyKeys(...args: Args<"getVerifyKeys">) {
     return this.#rpc.getVerifyKeys(...args);

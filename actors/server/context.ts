@@ -1,8 +1,10 @@
 import type { ServerName } from "../../shared/ids.ts";
 import { RateLimiter } from "../../shared/rate-limit.ts";
 import type { ActorContext } from "../context.ts";
+import { type ContactMemory, newContactMemory } from "./contact-memory.ts";
 import { type InboxMemory, newInboxMemory } from "./inbox-memory.ts";
 import { newOutboxMemory, type OutboxMemory } from "./outbox-memory.ts";
+import { newRouteMemory, type RouteMemory } from "./route-memory.ts";
 import { ServerStore } from "./store/index.ts";
 import type { KeyFetch, KeySource } from "./store/verify-keys.ts";
 
@@ -13,6 +15,8 @@ export interface ServerMemory {
   readonly keyFetches: KeyFetchMemory;
   readonly inbox: InboxMemory;
   readonly outbox: OutboxMemory;
+  readonly contact: ContactMemory;
+  readonly route: RouteMemory;
 }
 
 /** What is remembered of fetching another server's keys. */
@@ -48,6 +52,8 @@ export function serverContext(base: ActorContext, serverName: ServerName): Serve
       },
       inbox: newInboxMemory(),
       outbox: newOutboxMemory(),
+      contact: newContactMemory(),
+      route: newRouteMemory(),
     },
   };
 }

@@ -23,12 +23,12 @@ import {
   objectField,
   stringField,
 } from "../../shared/json.ts";
-import { describeError } from "../../shared/log.ts";
 import { numberValue } from "../../shared/matrix/exact-numbers.ts";
 import { inParallel } from "../../shared/parallel.ts";
 import type { RemoteReceipt, RemoteTyping } from "../../shared/rpc/room-peers.ts";
 import type { UserForUsers } from "../../shared/rpc/user.ts";
 import type { ServerContext } from "./context.ts";
+import { keepReceipts, tellRoom } from "./receipts.ts";
 
 /** Kinds of EDUs that this server knows; `notYet`: by name only. */
 type EduKind = "typing" | "receipt" | "directToDevice" | "notYet" | "unknown";
@@ -82,7 +82,9 @@ export async function receiveEdus(server: ServerContext, edus: readonly JsonObje
   const collected: Collected = { rooms: new Map(), deposits: new Map(), receipts: 0 };
   for (const edu of edus) collect(server, edu, collected);
   const { rooms, deposits } = collected;
-  await inParallel([...rooms], maxAtOnce, ([roomId, news]) => tellRoom(server, roomId, news));
+  await inParallel([...rooms], maxAtOnce, async ([roomId, news]) => {
+    keepReceipts(server, roomId, { receipts: await tellRoom(server, roomId, news), tries: 1 });
+  });
   await inParallel([...deposits], maxAtOnce, ([target, messages]) => tellUser(server, target, messages));
 }
 
@@ -200,15 +202,6 @@ function collectDeposits(server: ServerContext, content: JsonObject, collected: 
       return;
     }
     collected.deposits.set(target, [...before, { sender, messageId, type, messages }]);
-  }
-}
-
-/** That a room does not hear of typing or a receipt is no reason to send the whole transaction again. */
-async function tellRoom(server: ServerContext, roomId: RoomId, news: RoomNews): Promise<void> {
-  try {
-    await server.actors.room(roomId).receiveEphemeral({ origin: server.serverName, ...news });
-  } catch (thrown) {
-    server.log.warn("room did not take edus", { room_id: roomId, error: describeError(thrown) });
   }
 }
 

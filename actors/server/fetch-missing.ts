@@ -26,6 +26,11 @@ const maxPasses = 20;
 const maxTries = 8;
 /** Before the second try, ms; before each further one, three times as long. An hour and a half in all. */
 const firstPauseMs = 5_000;
+/**
+ * Tries, half an hour in all, in which a gap is not filled on a state of which a part cannot be verified because nobody has
+ * the keys: what is left out then, nobody tells again.
+ */
+const patientTries = 6;
 /** Events that a room takes at once. */
 const maxBatch = 50;
 
@@ -115,6 +120,7 @@ async function seekFor(
 ): Promise<void> {
   const { event, outcome, passedOver } = of;
   if (outcome?.kind === "missing" && ![...outcome.prevEvents, ...outcome.authEvents].some((id) => passedOver.has(id))) {
+    search.isPatient = event.tries < patientTries;
     await seekMissing(search, outcome);
     await give(server, search.roomId, [event]);
   }

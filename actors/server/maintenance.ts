@@ -3,9 +3,10 @@ import { describeError } from "../../shared/log.ts";
 import type { ServerContext } from "./context.ts";
 import { settleWaiting } from "./fetch-missing.ts";
 import { pumpOutbox } from "./outbox.ts";
+import { settleReceipts } from "./receipts.ts";
 
 /** Everything that may be due, for another server; nothing ever is for our own. */
-const works: readonly ((server: ServerContext) => void | Promise<void>)[] = [settleWaiting, pumpOutbox];
+const works: readonly ((server: ServerContext) => void | Promise<void>)[] = [settleWaiting, settleReceipts, pumpOutbox];
 
 /** Runs what is due. Each piece of work fails alone. @throws Error when one did: the alarm is set again. */
 export async function onServerAlarm(server: ServerContext): Promise<void> {

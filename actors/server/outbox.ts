@@ -10,9 +10,11 @@
 import { mayTalkTo } from "../../shared/federation-api/peers.ts";
 import type { JsonObject } from "../../shared/json.ts";
 import { describeError } from "../../shared/log.ts";
-import type { DeliveryOutcome, ServerWake } from "../../shared/rpc/server-peer.ts";
+import type { DeliveryOutcome, Passage, Route, ServerWake } from "../../shared/rpc/server-peer.ts";
+import { dueTs, noteAnswered, noteSpeaking, noteUnanswered } from "./contact.ts";
 import type { ServerContext } from "./context.ts";
 import { type Composition, composeAgain, composeNext } from "./outbox-transaction.ts";
+import { fetchRoute, storeRoute } from "./route.ts";
 import type { OutboxState, PendingTransaction } from "./store/outbox.ts";
 
 /** How long after news the alarm looks whether it was seen to. */
@@ -25,7 +27,7 @@ const leaseMs = 90_000;
  */
 const orphanLeaseMs = 20_000;
 /** How long is waited after the first, second, … attempt in a row that came to nothing: at most 30 attempts in a day. */
-const backoffMs = [5_000, 15_000, 60_000, 4 * 60_000, 16 * 60_000, 60 * 60_000] as const;
+const backoffMs = [5_000, 15_000, 3 * 60_000, 20 * 60_000, 60 * 60_000] as const;
 const longestBackoffMs = 60 * 60_000;
 /** Part of a wait that is left to chance, so that servers that went away together are not asked together. */
 const jitter = 0.05;
@@ -101,6 +103,7 @@ export function noteAlive(server: ServerContext): void {
   const state = server.store.outbox.state();
   const now = server.clock.now();
   if (!isAwaited(server)) return;
+  noteSpeaking(server);
   const earlyTries = state.earlyTries + 1;
   const earlyTs = now + waitAfter(server, earlyTries + 1);
   server.store.transaction((tx) => {
@@ -110,29 +113,33 @@ export function noteAlive(server: ServerContext): void {
   pumpSoon(server);
 }
 
-/** Whether there is something to send for which it would be news that the server is there. */
+/** Whether it would be news that the server is there: something waits for it, or it is not asked for a while. */
 export function isAwaited(server: ServerContext): boolean {
   const { failures, retryTs, earlyTs } = server.store.outbox.state();
   const now = server.clock.now();
-  return failures > 0 && retryTs > now && now >= earlyTs;
+  return ((failures > 0 && retryTs > now) || dueTs(server) > now) && now >= earlyTs;
 }
 
 /** How the transaction on its way ended. Of one that is not the newest, nothing is learnt any more. */
 export function transactionEnded(
   server: ServerContext,
-  { txnId, outcome }: { txnId: string; outcome: DeliveryOutcome },
+  { txnId, sentTs, outcome }: { txnId: string; sentTs: number; outcome: DeliveryOutcome },
 ): void {
   const state = server.store.outbox.state();
   const { transaction } = state;
   if (transaction?.txnId !== txnId) return;
+  // What an earlier attempt came to says nothing of this one, unless the server has taken the transaction.
+  if (outcome.kind !== "delivered" && transaction.sentTs !== sentTs) return;
   switch (outcome.kind) {
     case "delivered":
+      noteAnswered(server);
       confirm(server, transaction, { ...state, failures: 0, retryTs: 0, earlyTries: 0, earlyTs: 0 });
       break;
     case "refused":
       refused(server, state, transaction, outcome);
       break;
     case "failed":
+      if (outcome.requests > 0) noteUnanswered(server, outcome.requests);
       fail(server, state, outcome);
       break;
   }
@@ -171,13 +178,14 @@ async function sendNext(server: ServerContext): Promise<boolean> {
     server.alarm.ensure(transaction.sentTs + leaseOf(server, transaction));
     return true;
   }
-  if (now < retryTs) {
-    if (transaction !== null || server.store.outbox.isAnythingOwed()) server.alarm.ensure(retryTs);
+  const untilTs = Math.max(retryTs, dueTs(server));
+  if (now < untilTs) {
+    if (transaction !== null || server.store.outbox.isAnythingOwed()) putOff(server, state, untilTs);
     return true;
   }
   const composed = await (transaction === null ? composeNext(server, state) : composeAgain(server, transaction));
   if (composed.kind === "filled") {
-    await send(server, composed.transaction);
+    await sendOver(server, composed.transaction);
     return true;
   }
   if (composed.kind === "blocked") {
@@ -206,7 +214,47 @@ function leaseOf(server: ServerContext, { txnId }: PendingTransaction): number {
 
 type Filled = Extract<Composition, { kind: "filled" }>["transaction"];
 
-async function send(server: ServerContext, { pending, pdus, edus }: Filled): Promise<void> {
+/** Sends a transaction if the server is to be asked now, over the route to it. */
+async function sendOver(server: ServerContext, transaction: Filled): Promise<void> {
+  const passage = await findPassage(server);
+  if (passage === null) {
+    lookAgain(server);
+    return;
+  }
+  if (passage.kind === "open") {
+    storeRoute(server);
+    await send(server, transaction, passage.route);
+    return;
+  }
+  const state = server.store.outbox.state();
+  server.memory.outbox.asked.clear();
+  if (passage.untilTs === null) fail(server, state, { reason: passage.reason, retryAfterMs: null });
+  else putOff(server, state, passage.untilTs);
+}
+
+/** Null: it could not be found out, for reasons of our own. */
+async function findPassage(server: ServerContext): Promise<Passage | null> {
+  try {
+    return await fetchRoute(server, { isForStranger: false });
+  } catch (thrown) {
+    server.log.warn("server could not be looked for", {
+      destination: server.serverName,
+      error: describeError(thrown),
+    });
+    return null;
+  }
+}
+
+/** The server is not asked before: this server, or others for it, have lately asked in vain. */
+function putOff(server: ServerContext, state: OutboxState, untilTs: number): void {
+  if (untilTs > state.retryTs) {
+    const failures = Math.max(1, state.failures);
+    server.store.transaction((tx) => tx.outbox.setState({ ...state, failures, retryTs: untilTs }));
+  }
+  server.alarm.ensure(untilTs);
+}
+
+async function send(server: ServerContext, { pending, pdus, edus }: Filled, route: Route): Promise<void> {
   const now = server.clock.now();
   const { txnId } = pending;
   server.store.transaction((tx) => {
@@ -219,11 +267,12 @@ async function send(server: ServerContext, { pending, pdus, edus }: Filled): Pro
   server.memory.outbox.asked.clear();
   server.memory.outbox.handedOver = txnId;
   try {
-    await server.egress.deliver({ destination: server.serverName, txnId, pdus, edus, originServerTs: now });
+    await server.egress.deliver({ destination: server.serverName, route, txnId, pdus, edus, originServerTs: now });
   } catch (thrown) {
     transactionEnded(server, {
       txnId,
-      outcome: { kind: "failed", reason: describeError(thrown), retryAfterMs: null },
+      sentTs: now,
+      outcome: { kind: "failed", reason: describeError(thrown), retryAfterMs: null, requests: 0 },
     });
   }
 }
@@ -255,7 +304,7 @@ function fail(
   const asked = retryAfterMs === null ? null : Math.min(retryAfterMs, longestBackoffMs);
   // A server may ask to be left alone for a shorter time than it would be, but not for ever.
   const waitMs = asked === null || failures > backoffMs.length ? waitAfter(server, failures) : asked;
-  const retryTs = server.clock.now() + Math.max(waitMs, asked ?? 0);
+  const retryTs = Math.max(server.clock.now() + Math.max(waitMs, asked ?? 0), dueTs(server));
   server.log.info("transaction not delivered", { destination, reason, failures });
   const { transaction } = state;
   server.store.transaction((tx) => {
@@ -277,6 +326,7 @@ function refused(
   { status, reason }: Extract<DeliveryOutcome, { kind: "refused" }>,
 ): void {
   if (status !== 400 && status !== 413) {
+    noteUnanswered(server, 1);
     fail(server, state, { reason, retryAfterMs: null });
     return;
   }

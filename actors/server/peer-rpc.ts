@@ -6,16 +6,17 @@ import type { ServerContext } from "./context.ts";
 import { fetchHistory } from "./fetch-history.ts";
 import { receiveTransaction } from "./inbox.ts";
 import { getNotarizedKeys } from "./notarized-keys.ts";
+import { noteContact } from "./noted-contact.ts";
 import { noteAlive, roomAdvanced, sendEdu, transactionEnded } from "./outbox.ts";
-import { findRoute, setRoute } from "./route.ts";
+import { fetchRoute } from "./route.ts";
 import { getSharedRooms, noteSharedRoom } from "./shared-rooms.ts";
 import { getVerifyKeys } from "./verify-keys.ts";
 
 /** The methods over one instance's context. */
 export function peerRpc(server: ServerContext): PeerServer {
   return {
-    findRoute: () => reply(() => findRoute(server)),
-    setRoute: (input) => done(() => setRoute(server, input)),
+    fetchRoute: (input) => reply(() => fetchRoute(server, input)),
+    noteContact: (contact) => done(() => noteContact(server, contact)),
     getVerifyKeys: (wanted) => reply(() => getVerifyKeys(server, wanted)),
     getCallerKeys: (keyIds) => reply(() => getCallerKeys(server, keyIds)),
     getNotarizedKeys: (wanted) => reply(() => getNotarizedKeys(server, wanted)),

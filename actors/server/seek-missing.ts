@@ -1,8 +1,9 @@
 /** Asking this server for what one of its events lacks: the events before it or, where there is a gap, the state there. */
 
 import { getMissingPreviousEvents } from "../../shared/federation-api/backfill.ts";
-import { getEvent, getEventAuth, getRoomState, getRoomStateIds } from "../../shared/federation-api/events.ts";
+import { getEvent, getEventAuth, getRoomStateIds } from "../../shared/federation-api/events.ts";
 import { fetchKeyRing } from "../../shared/federation-api/key-ring.ts";
+import { mayTalkTo } from "../../shared/federation-api/peers.ts";
 import type { EventId, RoomId } from "../../shared/ids.ts";
 import { field, isObject, type JsonObject } from "../../shared/json.ts";
 import { numberValue, parseExactly } from "../../shared/matrix/exact-numbers.ts";
@@ -18,6 +19,10 @@ export interface Search {
   readonly roomId: RoomId;
   /** Requests that may still be made: the server that sent the events decides how many it takes. */
   requestsLeft: number;
+  /** Whether a gap rather waits than is filled without what cannot be verified because nobody has the keys now. */
+  isPatient: boolean;
+  /** Events that could not be verified because nobody has the keys now. */
+  readonly unverified: Set<EventId>;
 }
 
 /** Requests of one search, at most; and of all in one minute. */
@@ -27,6 +32,8 @@ const maxRequestsPerMinute = 1_000;
 const maxGaps = 5;
 /** Events that are asked for one by one, before a whole state is. */
 const maxSingly = 50;
+/** What a whole state counts for among the requests: it may have hundreds of megabytes. */
+const requestsForState = 40;
 /** Requests for single events at the same time. */
 const maxAtOnce = 5;
 /** Outliers of one call, at most: by number, and by characters. */
@@ -37,7 +44,7 @@ const maxIds = 20_000;
 
 /** Begins a search for what events of a room lack. */
 export function newSearch(server: ServerContext, roomId: RoomId): Search {
-  return { server, roomId, requestsLeft: maxRequests };
+  return { server, roomId, requestsLeft: maxRequests, isPatient: false, unverified: new Set() };
 }
 
 /** An event that was fetched, read as far as its place among others needs. */
@@ -199,22 +206,29 @@ async function fetchStateAt(
   }
   const { stateIds, authChainIds } = asked.value;
   const unknown = await findUnknown(search, [...new Set([...authChainIds, ...stateIds, eventId])]);
-  const wholeState = unknown.length > maxSingly ? await fetchWholeState(search, eventId) : [];
-  await giveOutliers(search, wholeState);
+  if (unknown.length > maxSingly) await fetchWholeState(search, eventId);
   const remaining = unknown.length > maxSingly ? await findUnknown(search, unknown) : unknown;
+  // What it refuses to give is one thing; of a state most of which is still to come, nothing is built.
+  if (remaining.length > search.requestsLeft) {
+    complain(search, "state not fetched", `${remaining.length} of its events are missing`);
+    return null;
+  }
   const own = await fetchSingly(search, remaining.includes(eventId) ? [eventId] : []);
   const others = remaining.filter((id) => id !== eventId);
   await giveOutliers(search, [...(await fetchSingly(search, others)), ...own]);
+  if (search.isPatient && stateIds.some((id) => search.unverified.has(id))) {
+    complain(search, "state not taken", "nobody has the keys of who signed a part of it");
+    return null;
+  }
   return { stateIds, isGiven: own.length > 0 || !remaining.includes(eventId) };
 }
 
-async function fetchWholeState(search: Search, eventId: EventId): Promise<PduText[]> {
+/** Has all of a state given to the room, as it arrives. */
+async function fetchWholeState(search: Search, eventId: EventId): Promise<void> {
   const { server, roomId } = search;
-  if (!spend(search)) return [];
-  const asked = await getRoomState(server.egress, server.serverName, { roomId, eventId });
-  if (asked.ok) return asked.value;
-  complain(search, "state not fetched", asked.reason);
-  return [];
+  if (!spend(search, requestsForState)) return;
+  const asked = await server.egress.fetchState({ serverName: server.serverName, roomId, eventId });
+  if (asked.kind === "failed") complain(search, "state not fetched", asked.reason);
 }
 
 async function fetchSingly(search: Search, eventIds: readonly EventId[]): Promise<PduText[]> {
@@ -263,13 +277,19 @@ async function giveOutliers(search: Search, texts: readonly PduText[]): Promise<
 }
 
 /** @returns those of which other events are missing. */
-async function giveOutlierBatch({ server, roomId }: Search, batch: readonly Fetched[]): Promise<Fetched[]> {
+async function giveOutlierBatch(search: Search, batch: readonly Fetched[]): Promise<Fetched[]> {
+  const { server, roomId } = search;
   const keys = await fetchKeyRing(
     server,
     batch.map(({ pdu }) => pdu),
   );
   const pdus = batch.map(({ text }) => text);
   const outcomes = await server.actors.room(roomId).receiveOutliers({ pdus, keys });
+  for (const outcome of outcomes) {
+    if (outcome.kind !== "dropped" || outcome.eventId === null || outcome.lacksKeysOf === undefined) continue;
+    // With a server that is not talked to, there never will be any.
+    if (mayTalkTo(server.config, outcome.lacksKeysOf)) search.unverified.add(outcome.eventId);
+  }
   return batch.filter((_, index) => outcomes[index]?.kind === "missing");
 }
 
@@ -307,14 +327,14 @@ export function inDepthOrder(texts: readonly PduText[]): Fetched[] {
   return events.sort((left, right) => left.depth - right.depth);
 }
 
-/** Whether one more request may be made. */
-export function spend(search: Search): boolean {
+/** Whether one more request may be made, or one that counts for more. */
+export function spend(search: Search, requests = 1): boolean {
   const { inbox } = search.server.memory;
   const now = search.server.clock.now();
   if (now >= inbox.requests.sinceTs + 60_000) inbox.requests = { sinceTs: now, count: 0 };
-  if (search.requestsLeft <= 0 || inbox.requests.count >= maxRequestsPerMinute) return false;
-  search.requestsLeft -= 1;
-  inbox.requests.count += 1;
+  if (search.requestsLeft < requests || inbox.requests.count + requests > maxRequestsPerMinute) return false;
+  search.requestsLeft -= requests;
+  inbox.requests.count += requests;
   return true;
 }
 

@@ -117,7 +117,7 @@ function lastFetch(server: ServerContext, source: KeySource): KeyFetch | null {
 
 async function fetchFromServer(server: ServerContext, wanted: WantedKeys): Promise<void> {
   const attemptedTs = server.clock.now();
-  const published = await askServer(server);
+  const published = await askServer(server, wanted.isForStranger === true);
   if (published !== null) store(server, published, true);
   const { keyFetches } = server.memory;
   // What strangers cause leaves nothing behind, and keeps nobody from asking who has a reason.
@@ -145,8 +145,8 @@ function noteFetch(
 }
 
 /** What the server itself says of its keys; null when it does not, or nothing valid. */
-async function askServer(server: ServerContext): Promise<PublishedKeys | null> {
-  const text = await ask(server, serverKeysRequest(server.serverName));
+async function askServer(server: ServerContext, isForStranger: boolean): Promise<PublishedKeys | null> {
+  const text = await ask(server, { ...serverKeysRequest(server.serverName), isForStranger });
   const response = text === null ? null : parseKeyAnswer(text);
   if (response === null) return null;
   const published = checkServerKeys(response, server.serverName, server.clock.now());

@@ -8,6 +8,7 @@ import { createRoom } from "./create-room.ts";
 import { deleteDevices, getDevice, getDevices, logoutAll, updateDevice } from "./devices.ts";
 import { writeDirectoryRow } from "./directory.ts";
 import { createFilter, getFilter } from "./filters.ts";
+import { assertTakesInvites } from "./invite-permission.ts";
 import { authenticate, checkPassword, loginWithPassword, refresh } from "./login.ts";
 import { createOpenIdToken, isOpenIdTokenGood } from "./openid.ts";
 import { deliverOutbox, sendToDevice } from "./outbox.ts";
@@ -98,6 +99,7 @@ function forRooms(user: UserContext): UserForRooms {
     getMemberProfile: (occasion, roomId) =>
       reply(() => {
         if (occasion === "own") return giveMemberProfile(user, roomId);
+        assertTakesInvites(user);
         user.memory.limiter.count("rc_invites.per_user");
         return getMemberProfile(user);
       }),

@@ -72,6 +72,7 @@ async function perform(user: UserContext, obligation: Obligation): Promise<void>
         requester: userId,
         target: userId,
         reason: null,
+        content: {},
         thirdPartySigned: null,
       } as const;
       const roomId = trusted.roomId(subject);
@@ -82,6 +83,7 @@ async function perform(user: UserContext, obligation: Obligation): Promise<void>
           roomId,
           userId,
           reason: null,
+          content: {},
           servers: [...left.servers, ...left.formerServers],
         });
       }

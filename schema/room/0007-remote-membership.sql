@@ -48,7 +48,8 @@ CREATE TABLE remote_join_events (
   event_id TEXT PRIMARY KEY,
   -- 1: of the state, not only of an auth chain
   is_state INTEGER NOT NULL,
-  -- The auth event that was not here when it was looked at last; null: it came since.
+  -- The auth event that was not here when it was looked at last; null: it came since. keys: the keys of who signed it are not
+  -- known
   waits_for TEXT,
   -- JSON: the keys to check it by
   keys TEXT NOT NULL,

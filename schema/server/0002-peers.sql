@@ -1,6 +1,6 @@
 -- Tables of the actor under another server's name: what is known of that server.
 
--- How the server is reached, once it has answered there. At most one row.
+-- How the server is reached, once it has answered or something waits for it. At most one row.
 CREATE TABLE routes (
   route_nid INTEGER PRIMARY KEY CHECK (route_nid = 1),
   -- JSON list of {"host", "port"}, to be tried in this order
@@ -16,6 +16,16 @@ CREATE TABLE routes (
   found_ts INTEGER NOT NULL,
   -- ms since epoch: from then on it is looked for anew
   expires_ts INTEGER NOT NULL
+);
+
+-- How it stands with a server that does not answer, if it is one that this server has to do with. At most one row; none:
+-- it answered when it was asked last.
+CREATE TABLE contact (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  -- Attempts since it answered last.
+  attempts INTEGER NOT NULL,
+  -- ms since epoch: each request moves it an hour on; the further away, the longer until the next is made
+  restored_ts INTEGER NOT NULL
 );
 
 -- The server's signing keys, as far as it, or a key server that the operator trusts, has told us.

@@ -27,3 +27,19 @@ CREATE TABLE inbox_events (
   due_ts INTEGER NOT NULL,
   UNIQUE (room_id, event_id)
 );
+
+-- Receipts that wait: their room could not be told, or does not have the event yet.
+CREATE TABLE inbox_receipts (
+  room_id TEXT NOT NULL,
+  user_id TEXT NOT NULL,
+  -- '' for a receipt of no thread
+  thread_id TEXT NOT NULL,
+  event_id TEXT NOT NULL,
+  -- ms since epoch, as the server says
+  ts INTEGER NOT NULL,
+  -- How often the room was told.
+  tries INTEGER NOT NULL,
+  -- ms since epoch; when it is told again
+  due_ts INTEGER NOT NULL,
+  PRIMARY KEY (room_id, user_id, thread_id)
+) WITHOUT ROWID;

@@ -1,6 +1,7 @@
 /** What is asked about events that others follow. */
 import * as v from "valibot";
 import type { EventId, RoomId, ServerName } from "../ids.ts";
+import { parseEventLists } from "../json-text.ts";
 import type { EgressRpc } from "../rpc/egress.ts";
 import type { Client } from "../rpc/reply.ts";
 import type { PduText } from "../rpc/room-peers.ts";
@@ -32,7 +33,7 @@ export async function getMissingPreviousEvents(
   });
   const maxBytes = maxMissingEvents * maxEventBytes * 2 + slackBytes;
   const request = { destination, method: "POST" as const, path, content, timeoutMs, maxBytes };
-  const asked = await askPeer(egress, request, v.object({ events: pduList(maxMissingEvents) }));
+  const asked = await askPeer(egress, request, v.object({ events: pduList(maxMissingEvents) }), parseEventLists);
   return asked.ok ? { ok: true, value: asked.value.events } : asked;
 }
 
@@ -48,6 +49,6 @@ export async function backfillRoom(
   const path = `/_matrix/federation/v1/backfill/${encodeURIComponent(roomId)}?${query}`;
   const maxBytes = limit * maxEventBytes * 2 + slackBytes;
   const request = { destination, method: "GET" as const, path, content: null, timeoutMs, maxBytes };
-  const asked = await askPeer(egress, request, v.object({ pdus: pduList(limit) }));
+  const asked = await askPeer(egress, request, v.object({ pdus: pduList(limit) }), parseEventLists);
   return asked.ok ? { ok: true, value: asked.value.pdus } : asked;
 }

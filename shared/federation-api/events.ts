@@ -1,6 +1,7 @@
 /** What is asked about single events, states and auth chains. */
 import * as v from "valibot";
 import type { EventId, RoomId, ServerName } from "../ids.ts";
+import { parseEventLists } from "../json-text.ts";
 import type { EgressRpc, PeerRequest } from "../rpc/egress.ts";
 import type { Client } from "../rpc/reply.ts";
 import type { PduText } from "../rpc/room-peers.ts";
@@ -27,7 +28,8 @@ interface Question<T> {
 }
 
 function ask<T>({ egress, destination, path, maxBytes, schema }: Question<T>): Promise<Asked<T>> {
-  return askPeer(egress, { destination, method: "GET", path, content: null, timeoutMs: 60_000, maxBytes }, schema);
+  const request = { destination, method: "GET" as const, path, content: null, timeoutMs: 60_000, maxBytes };
+  return askPeer(egress, request, schema, parseEventLists);
 }
 
 const federation = "/_matrix/federation/v1";
@@ -65,19 +67,8 @@ export async function getRoomStateIds(
 
 /**
  * `GET /_matrix/federation/v1/state/{roomId}` — https://spec.matrix.org/v1.19/server-server-api/#get_matrixfederationv1stateroomid
- * @returns the auth chain of the state before the event, and then that state.
+ * @returns the request, for an answer of any length that is read piece by piece.
  */
-export async function getRoomState(
-  egress: Client<EgressRpc>,
-  destination: ServerName,
-  at: { roomId: RoomId; eventId: EventId },
-): Promise<Asked<PduText[]>> {
-  const schema = v.object({ pdus: pduList(maxStateEvents), auth_chain: pduList(maxStateEvents) });
-  const asked = await ask({ egress, destination, path: statePath("state", at), maxBytes: maxStateBytes, schema });
-  return asked.ok ? { ok: true, value: [...asked.value.auth_chain, ...asked.value.pdus] } : asked;
-}
-
-/** Asks for the same, for an answer of any length that is read piece by piece. */
 export function stateRequest(destination: ServerName, at: { roomId: RoomId; eventId: EventId }): PeerRequest {
   return {
     destination,

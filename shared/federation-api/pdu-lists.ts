@@ -3,7 +3,7 @@ import * as v from "valibot";
 import { type EventId, parseEventId } from "../ids.ts";
 import { isObject, type JsonValue } from "../json.ts";
 import { maxEventBytes } from "../matrix/event-format.ts";
-import { pduTextOf } from "../matrix/pdu-text.ts";
+import { checkPduText } from "../matrix/pdu-text.ts";
 import type { PduText } from "../rpc/room-peers.ts";
 
 /**
@@ -17,12 +17,13 @@ export function pduList(max: number) {
   );
 }
 
-/** Events as they travel between actors. */
+/** Events as they travel between actors; what is none is left out. */
 export function textsOf(values: readonly JsonValue[]): PduText[] {
   // A character has at least one byte.
   return values
     .filter(isObject)
-    .map(pduTextOf)
+    .map(checkPduText)
+    .filter((text) => text !== null)
     .filter((text) => text.length <= maxEventBytes);
 }
 

@@ -57,9 +57,10 @@ export function checkCanonical(
   value: JsonValue,
   mode: CanonicalMode = "strict",
   omit: readonly string[] = [],
+  maxDepth: number = maxJsonDepth,
 ): CanonicalCheck {
   try {
-    return { ok: true, text: canonicalJson(value, omit, mode) };
+    return { ok: true, text: canonicalJson(value, omit, mode, maxDepth) };
   } catch (thrown) {
     if (thrown instanceof NotCanonical) return { ok: false, reason: thrown.message };
     throw thrown;

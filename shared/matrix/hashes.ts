@@ -41,21 +41,22 @@ export function hasValidContentHash(event: JsonObject, rules: RoomVersionRules):
 }
 
 interface SignedForm {
-  readonly event: JsonObject;
   readonly rules: RoomVersionRules;
   /** Null: it has none, because it is not canonical JSON. */
   readonly bytes: Uint8Array | null;
   hash: string | null;
 }
 
-/** The form that was made last: whoever receives an event asks for its id, its signatures and its id again. */
-let lastForm: SignedForm | null = null;
+/** As long as an event is there, so is its form: whoever receives it asks for its id, its signatures and its id again. */
+const forms = new WeakMap<JsonObject, SignedForm>();
 
 function signedForm(event: JsonObject, rules: RoomVersionRules): SignedForm {
-  if (lastForm?.event === event && lastForm.rules === rules) return lastForm;
+  const known = forms.get(event);
+  if (known?.rules === rules) return known;
   const canonical = checkCanonical(redact(event, rules), canonicalMode(rules), notSignedKeys);
-  lastForm = { event, rules, bytes: canonical.ok ? utf8.encode(canonical.text) : null, hash: null };
-  return lastForm;
+  const form: SignedForm = { rules, bytes: canonical.ok ? utf8.encode(canonical.text) : null, hash: null };
+  forms.set(event, form);
+  return form;
 }
 
 /**

@@ -20,17 +20,20 @@ export function defaultPreset(visibility: "public" | "private"): RoomPreset {
 }
 
 /**
- * The events that a preset sets, in order: join rules, history visibility, guest access.
+ * The events that a preset sets, in order: join rules, history visibility and, where guests may join, guest access. "If this
+ * event is absent, servers should act as if it is present and has the guest_access value `forbidden`."
+ *
  * @see https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3createroom
  */
 export function presetEvents(preset: RoomPreset): InitialEvent[] {
   const isPublic = preset === "public_chat";
   const joinRule: JoinRule = isPublic ? "public" : "invite";
-  return [
+  const events: InitialEvent[] = [
     { type: "m.room.join_rules", stateKey: "", content: { join_rule: joinRule } },
     { type: "m.room.history_visibility", stateKey: "", content: { history_visibility: "shared" } },
-    { type: "m.room.guest_access", stateKey: "", content: { guest_access: isPublic ? "forbidden" : "can_join" } },
   ];
+  if (!isPublic) events.push({ type: "m.room.guest_access", stateKey: "", content: { guest_access: "can_join" } });
+  return events;
 }
 
 /**

@@ -8,6 +8,8 @@ export interface RemoteMembership {
   readonly roomId: RoomId;
   readonly userId: UserId;
   readonly reason: string | null;
+  /** Further content of the member event. */
+  readonly content: JsonObject;
   /** Who is asked, in this order. */
   readonly servers: readonly ServerName[];
 }
@@ -23,11 +25,9 @@ export interface RemoteInvite {
 
 /** Refusals are those of the other servers where they speak about the room; M_UNKNOWN with 502 when nobody could help. */
 export interface EgressForMembership {
-  /** Joins by way of other servers or, as soon as this one is in the room, here. */
+  /** Joins by way of other servers or, as soon as this one is in the room, here. For the room, which waits for it. */
   joinRoom(input: RemoteMembership): Promise<Reply<{ eventId: EventId }>>;
-  /** Does the same behind the reply: how it ends, the room is told. */
-  resumeJoin(input: RemoteMembership): Promise<Reply<null>>;
-  /** Fetches the members that a join has left out, behind the reply; what comes of it, the room is told. */
+  /** Fetches the members that a join has left out, as long as the room waits for it; what comes of it, the room is told. */
   completeState(input: { roomId: RoomId; workerId: string }): Promise<Reply<null>>;
   /** Leaves, turns down an invite or takes back a knock; where no server can be told, the user is out of the room here. */
   leaveRoom(input: RemoteMembership): Promise<Reply<null>>;

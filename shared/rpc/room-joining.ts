@@ -2,6 +2,7 @@
 import type { EventId, ServerName, UserId } from "../ids.ts";
 import type { JsonObject } from "../json.ts";
 import type { KeyRing } from "../matrix/key-ring.ts";
+import type { RemoteMembership } from "./egress-membership.ts";
 import type { Reply } from "./reply.ts";
 import type { PduText } from "./room-peers.ts";
 import type { HandshakeMembership } from "./room-resident.ts";
@@ -31,10 +32,28 @@ export interface OmittedMembers {
   readonly serversInRoom: readonly ServerName[];
 }
 
-/** What is to be done next so that all members of a room are known. */
+/** How far the answer of a server has been read: so many events, and a digest of these in their order. */
+export interface AnswerProgress {
+  readonly events: number;
+  readonly digest: string;
+}
+
+/** How far the answer of this server has been taken. */
+export interface BegunAnswer extends AnswerProgress {
+  readonly server: ServerName;
+}
+
+/** What is to be done next so that all of a room is known. */
 export type CompletionStep =
-  /** The whole state before an event is to be fetched. */
-  | { readonly kind: "fetch"; readonly eventId: EventId; readonly servers: readonly ServerName[] }
+  /** The whole state before an event is to be fetched; of the answer that was begun, what has not been taken. */
+  | {
+      readonly kind: "fetch";
+      readonly eventId: EventId;
+      readonly servers: readonly ServerName[];
+      readonly begun: BegunAnswer | null;
+    }
+  /** Keys are to be fetched of who signed these events, from themselves or from these servers. */
+  | { readonly kind: "verify"; readonly pdus: readonly PduText[]; readonly servers: readonly ServerName[] }
   /** To be asked again at once. */
   | { readonly kind: "more" }
   | { readonly kind: "done" };
@@ -71,6 +90,8 @@ export interface RoomForJoining {
     membership: HandshakeMembership;
     userId: UserId;
     reason: string | null;
+    /** Further content, as a client may give it. */
+    content: JsonObject;
     template: MemberTemplate;
   }): Promise<Reply<PreparedMember>>;
   /** Takes a part of the room's state, or of its auth chains: at most 500 PDUs. What is wrong with one is no matter of the others. */
@@ -93,24 +114,32 @@ export interface RoomForJoining {
   }): Promise<Reply<JoinProgress>>;
   /** What is to be done next so that all members are known. @throws M_UNKNOWN (409) for a worker that another has replaced */
   advanceCompletion(input: { workerId: string }): Promise<Reply<CompletionStep>>;
-  /** Takes a part of a whole state, or of its auth chains: at most 500 PDUs. */
+  /**
+   * Takes a part of a whole state, or of its auth chains: at most 500 PDUs. What another server has told before is dropped.
+   * @param progress how far the server's answer has been read with these.
+   */
   takeWholeState(input: {
     workerId: string;
+    server: ServerName;
     isState: boolean;
     pdus: readonly PduText[];
     keys: KeyRing;
+    progress: AnswerProgress;
   }): Promise<Reply<null>>;
   /**
    * All of a state has been given; to be repeated while there is more.
-   * @param stateEvents how many events of the state there were; a state that cannot be whole is refused.
-   * @param isWhole false: it broke off, and another server's is fetched in its place.
+   * @param stateEvents how many events of the state there were; a state that cannot be whole is refused, and dropped.
    */
   finishWholeState(input: {
     workerId: string;
+    server: ServerName;
     eventId: EventId;
     stateEvents: number;
-    isWhole: boolean;
   }): Promise<Reply<{ kind: "more" | "taken" | "refused" }>>;
+  /** Keys of who signed the events that were to be verified, as far as they could be had. */
+  takeKeys(input: { workerId: string; keys: KeyRing }): Promise<Reply<null>>;
+  /** What was begun is of no use: nothing of it is passed over. */
+  dropWholeState(input: { workerId: string }): Promise<Reply<null>>;
   /** No server could help: the alarm begins anew, later. */
   postponeCompletion(input: { workerId: string }): Promise<Reply<null>>;
 
@@ -138,6 +167,15 @@ export interface RoomForJoining {
   prepareInvite(input: { requester: UserId; target: UserId; content: JsonObject }): Promise<Reply<PreparedInvite>>;
   /** Stores such an invite, which the other server has signed as well. @throws M_FORBIDDEN */
   completeInvite(input: { pdu: PduText; keys: KeyRing }): Promise<Reply<{ eventId: EventId }>>;
+}
+
+/** What local users ask of a room that this server is not in. */
+export interface RoomToBeJoined {
+  /**
+   * Joins by way of other servers. It goes on when whoever asked does not wait for its end.
+   * @throws MatrixError as `joinRoom` of the egress
+   */
+  joinByOthers(input: RemoteMembership): Promise<Reply<{ eventId: EventId }>>;
 }
 
 /** What the actors of other servers, and the endpoints for them, tell a room of its local users. */

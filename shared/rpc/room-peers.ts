@@ -13,8 +13,16 @@ export type PduText = string;
 export type PduOutcome =
   | { readonly kind: "accepted" | "softFailed" | "outlier" | "duplicate"; readonly eventId: EventId }
   | { readonly kind: "rejected"; readonly eventId: EventId; readonly rule: string; readonly reason: string }
-  /** Not stored: no valid event, or not for this room. */
-  | { readonly kind: "dropped"; readonly eventId: EventId | null; readonly reason: string }
+  /**
+   * Not stored: no valid event, or not for this room.
+   * `lacksKeysOf`: this server must have signed it, and by none of the keys that are known; with others it may pass.
+   */
+  | {
+      readonly kind: "dropped";
+      readonly eventId: EventId | null;
+      readonly reason: string;
+      readonly lacksKeysOf?: ServerName;
+    }
   /**
    * Not stored: events that it follows, or that authorize it, are not here; or, where none are named, a user of this server is
    * still joining the room. To be given again.
@@ -77,12 +85,13 @@ export interface RoomForInbox {
   /** What `get_missing_events` asks with; null: the room is not known here. */
   getEnds(): Promise<Reply<{ roomVersion: string; forwardExtremities: EventId[]; minDepth: number } | null>>;
   /**
-   * Notes typing and receipts of users of another server. What is not of a joined user of `origin`, names an event that is
-   * not here, or comes from a server that the room's ACL shuts out has no effect.
+   * Notes typing and receipts of users of another server. What is not of a joined user of `origin`, or comes from a
+   * server that the room's ACL shuts out, has no effect.
+   * @returns the receipts for events that are not here yet.
    */
   receiveEphemeral(input: {
     origin: ServerName;
     typing: readonly RemoteTyping[];
     receipts: readonly RemoteReceipt[];
-  }): Promise<Reply<null>>;
+  }): Promise<Reply<RemoteReceipt[]>>;
 }

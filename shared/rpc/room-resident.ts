@@ -1,6 +1,7 @@
 /** What servers that want to join, leave or knock ask of a room that this server is in. */
 import type { EventId, ServerName, UserId } from "../ids.ts";
 import type { JsonObject } from "../json.ts";
+import type { InviteKey } from "../matrix/content/third-party-invite.ts";
 import type { KeyRing } from "../matrix/key-ring.ts";
 import type { Reply } from "./reply.ts";
 import type { PduText } from "./room-peers.ts";
@@ -56,6 +57,11 @@ export interface RoomForHandshakes {
    * Whether the asking server may have them is for the caller to know.
    */
   getPdus(eventIds: readonly EventId[]): Promise<Reply<PduText[]>>;
+  /**
+   * The keys of an invite by third-party id with which an identity server has signed.
+   * @throws M_NOT_FOUND where this server is not in the room; M_FORBIDDEN
+   */
+  getInviteKeys(input: { origin: ServerName; signed: JsonObject }): Promise<Reply<InviteKey[]>>;
   /**
    * Invites a local user whom an identity server has named as the one who was invited by third-party id.
    * @param origin who asks: the invited user's server

@@ -1,7 +1,8 @@
-/** The room as it is shown to those who look for a room to join: in a space's hierarchy. */
+/** The room as it is shown to those who look for a room to join: by itself, or in a space's hierarchy. */
 import type { RoomId, ServerName, UserId } from "../ids.ts";
 import type { JsonObject } from "../json.ts";
 import type { Reply } from "./reply.ts";
+import type { Membership } from "./room.ts";
 
 /** For whom a room is described: a local user, or the users of a server. */
 export type Visitor =
@@ -26,15 +27,21 @@ export interface RoomDescription {
   readonly children: readonly SpaceChild[];
 }
 
-/** A room as a visitor may see it. `closed`: they may neither join nor read it. `unknown`: this server is not in it. */
+/**
+ * A room as a visitor may see it, and what a user is in it. `closed`: they may neither join nor read it. `unknown`: this server
+ * is not in it.
+ */
 export type ShownRoom =
-  | { readonly kind: "open"; readonly description: RoomDescription }
+  | { readonly kind: "open"; readonly description: RoomDescription; readonly membership: Membership | null }
   | { readonly kind: "closed" }
-  /** `isInvited`: the user is invited by way of another server. */
-  | { readonly kind: "unknown"; readonly isInvited: boolean };
+  | { readonly kind: "unknown"; readonly membership: Membership | null };
 
 export interface RoomForVisitors {
-  /** @see https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv1roomsroomidhierarchy */
+  /**
+   * The room for who looks for one to join.
+   * @see https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv1roomsroomidhierarchy
+   * @see https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv1room_summaryroomidoralias
+   */
   describeRoom(visitor: Visitor): Promise<Reply<ShownRoom>>;
   /** Whether a server has a joined user here; null: this server is not in the room. */
   isServerIn(server: ServerName): Promise<Reply<boolean | null>>;

@@ -2,7 +2,7 @@ import type { DeviceId, EventId, RoomAlias, RoomId, ServerName, UserId } from ".
 import type { JsonObject } from "../json.ts";
 import type { Reply } from "./reply.ts";
 import type { RoomForHistory } from "./room-history.ts";
-import type { RoomForJoining, RoomForJoins } from "./room-joining.ts";
+import type { RoomForJoining, RoomForJoins, RoomToBeJoined } from "./room-joining.ts";
 import type { RoomForOutbox } from "./room-outbox.ts";
 import type { RoomForInbox } from "./room-peers.ts";
 import type { RoomForHandshakes } from "./room-resident.ts";
@@ -49,7 +49,9 @@ export interface ChangeMembershipInput {
   requester: UserId;
   target: UserId;
   reason: string | null;
-  /** Further content of a join, as `POST /rooms/{roomId}/join` may carry (`third_party_signed`). */
+  /** Further content of the member event, as the client gave it. */
+  content: JsonObject;
+  /** As `POST /rooms/{roomId}/join` may carry (`third_party_signed`). */
   thirdPartySigned: JsonObject | null;
 }
 
@@ -71,7 +73,8 @@ export interface MessagesInput {
   /** Room position to start from; null: the newest end for `b`, the oldest for `f`. */
   from: number | null;
   to: number | null;
-  dir: "b" | "f";
+  /** Null: the client has not said. Who may not read the room is told that first. */
+  dir: "b" | "f" | null;
   limit: number;
   /** A RoomEventFilter as the client gave it. */
   filter: JsonObject | null;
@@ -141,6 +144,8 @@ export interface RoomSyncInput {
   deviceId: DeviceId;
   /** Room position that the client's token had read; null: the client has never been given this room. */
   since: number | null;
+  /** Whether the client has a token, though it may not have been given this room. */
+  isIncremental: boolean;
   fullState: boolean;
   /** The `room` part of the client's filter, or null. */
   filter: JsonObject | null;
@@ -201,6 +206,7 @@ export interface RoomRpc
     RoomForHistory,
     RoomForInbox,
     RoomForJoining,
+    RoomToBeJoined,
     RoomForJoins,
     RoomForOutbox,
     RoomForServers,

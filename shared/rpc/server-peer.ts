@@ -21,7 +21,13 @@ export interface Route {
 export type DeliveryOutcome =
   | { readonly kind: "delivered" }
   | { readonly kind: "refused"; readonly status: number; readonly reason: string }
-  | { readonly kind: "failed"; readonly reason: string; readonly retryAfterMs: number | null };
+  | {
+      readonly kind: "failed";
+      readonly reason: string;
+      readonly retryAfterMs: number | null;
+      /** Requests that came to nothing as if nobody was there; 0: the server has answered. */
+      readonly requests: number;
+    };
 
 /** A room's word to a server that is in it. */
 export interface ServerWake {
@@ -43,10 +49,28 @@ export interface FoundRoute {
 
 /** A route as it was stored. */
 export interface KnownRoute extends FoundRoute {
-  /** False: to be looked for anew. */
-  readonly isFresh: boolean;
   /** ms since it was found. */
   readonly ageMs: number;
+}
+
+/** Whether a server is asked now. */
+export type Passage =
+  | {
+      readonly kind: "open";
+      readonly route: Route;
+      /** The actor wants to hear of an answer (`noteContact`). */
+      readonly isTrial: boolean;
+      /** It need not hear of a failure: it expects none other. */
+      readonly isAway: boolean;
+    }
+  /** `untilTs`: ms since epoch; null: it was looked for in vain. */
+  | { readonly kind: "closed"; readonly reason: string; readonly untilTs: number | null };
+
+/** What came of asking a server, as far as it says whether it is there. */
+export interface Contact {
+  readonly isAnswered: boolean;
+  /** How many requests that took. */
+  readonly requests: number;
 }
 
 /** Keys of a server that are asked for. */
@@ -72,13 +96,15 @@ export interface CallerKeys {
 }
 
 export interface PeerServer {
-  /** The route that was stored last, fresh or not. */
-  findRoute(): Promise<Reply<KnownRoute | null>>;
   /**
-   * Stores a route over which the server has answered.
-   * @param validForMs from now, bounded by the specification's caching rules
+   * How the server is reached, after looking for it (once, however many ask) where that is not known. A server that does not
+   * answer is asked but a few times a day, whoever wants something of it.
+   *
+   * @param isForStranger whether it may be the server itself that stands at the door: then it is asked all the same.
    */
-  setRoute(input: FoundRoute & { readonly validForMs: number }): Promise<Reply<null>>;
+  fetchRoute(input: { isForStranger: boolean }): Promise<Reply<Passage>>;
+  /** What came of it. */
+  noteContact(contact: Contact): Promise<Reply<null>>;
 
   /**
    * The server's keys as far as they are known, after fetching (once, however many ask) where one of `keyIds` is not known
@@ -116,8 +142,11 @@ export interface PeerServer {
 
   /** A room's word that there is something for the server. @returns the position read for certain. */
   roomAdvanced(wake: ServerWake): Promise<Reply<{ knownPosition: number }>>;
-  /** How the transaction on its way ended. Ignored when it is not the one that is under way. */
-  transactionEnded(input: { txnId: string; outcome: DeliveryOutcome }): Promise<Reply<null>>;
+  /**
+   * How the transaction on its way ended. Ignored when it is not the one that is under way.
+   * @param input.sentTs `originServerTs` of the attempt.
+   */
+  transactionEnded(input: { txnId: string; sentTs: number; outcome: DeliveryOutcome }): Promise<Reply<null>>;
   /** Stores an EDU that must arrive (to-device), once per `id`. */
   sendEdu(input: { id: string; edu: JsonObject }): Promise<Reply<null>>;
 }

@@ -164,7 +164,7 @@ export type ProfileOccasion = "invite" | "own";
 export interface UserForRooms {
   /** @returns the room position that the user's actor has read for certain: at or past `head`, the wake was needless. */
   roomAdvanced(wake: RoomWake): Promise<Reply<{ knownPosition: number }>>;
-  /** `displayname` and `avatar_url` for a member event; empty for an unknown user. @throws M_LIMIT_EXCEEDED for an invite */
+  /** `displayname` and `avatar_url` for a member event; empty for an unknown user. @throws M_LIMIT_EXCEEDED, M_INVITE_BLOCKED for an invite */
   getMemberProfile(occasion: ProfileOccasion, roomId: RoomId): Promise<Reply<JsonObject>>;
   /** The user has forgotten the room: it leaves the user's lists. */
   roomForgotten(roomId: RoomId): Promise<Reply<null>>;

@@ -31,6 +31,8 @@ const { Federation } = await import("../support/federation.ts");
 const { TestPeer } = await import("../support/test-peer.ts");
 const { serverNames, writeRoom } = await import("./federation-join-room.ts");
 
+const sampleMs = 20;
+
 /** A federation in which a long answer is never in memory as a whole. */
 class StreamingFederation extends Federation {
   room: JoinedRoom | null = null;
@@ -56,12 +58,18 @@ async function measure(members: number, folder: string): Promise<JoinResult> {
   resident?.on(/\/make_join\//, () => room.template(bob.userId));
   resident?.on(/\/send_join\//, async (request) => room.answer(await request.json()));
   let peakMib = 0;
+  let longestPauseMs = 0;
+  let cpuAtSample = process.cpuUsage();
   const sample = (): void => {
     peakMib = Math.max(peakMib, heapMib());
+    const { user, system } = process.cpuUsage(cpuAtSample);
+    longestPauseMs = Math.max(longestPauseMs, (user + system) / 1_000);
+    cpuAtSample = process.cpuUsage();
   };
-  const timer = setInterval(sample, 20);
+  const timer = setInterval(sample, sampleMs);
   const path = encodeURIComponent(room.roomId);
   globalThis.gc?.();
+  cpuAtSample = process.cpuUsage();
   const begunAt = performance.now();
   const cpuAtFirst = process.cpuUsage();
   const joined = await bob.post(`v3/join/${path}?via=${serverNames[0]}`);
@@ -81,11 +89,11 @@ async function measure(members: number, folder: string): Promise<JoinResult> {
   const count = sql.one<{ count: number }>("SELECT COUNT(*) AS count FROM room_memberships WHERE membership = 'join'");
   const isWhole = sql.one("SELECT id FROM partial_state") === null && count?.count === members + 2;
   process.stderr.write(
-    `${members} members: complete after ${Math.round(completeMs)} ms (CPU ${Math.round(cpuMs)} ms), ${Math.round(peakMib)} MiB\n`,
+    `${members} members: complete after ${Math.round(completeMs)} ms (CPU ${Math.round(cpuMs)} ms), longest pause ${Math.round(longestPauseMs)} ms, ${Math.round(peakMib)} MiB\n`,
   );
   if (!isWhole) throw new Error(`${count?.count} members in place of ${members + 2}`);
   federation.close();
-  return { members, usableMs, completeMs, cpuMs, peakMib };
+  return { members, usableMs, completeMs, cpuMs, longestPauseMs, peakMib };
 }
 
 function heapMib(): number {

@@ -14,6 +14,8 @@ export interface JoinResult {
   readonly completeMs: number;
   /** CPU time of the process until then: on a busy machine, less than the time that has passed. */
   readonly cpuMs: number;
+  /** The longest time in which nobody was answered, in the room or elsewhere in the process: CPU time, as above. */
+  readonly longestPauseMs: number;
   readonly peakMib: number;
 }
 
@@ -23,6 +25,7 @@ const targets = new Map([
   [100_000, { usable: 10, complete: 300 }],
 ]);
 const maxHeapMib = 100;
+const maxPauseMs = 2_000;
 
 /** Measures and prints the table. @returns whether the targets were met */
 export function benchFederationJoin(timeoutMs: number): boolean {
@@ -45,14 +48,18 @@ export function benchFederationJoin(timeoutMs: number): boolean {
     "|---|---:|---:|",
   ];
   let isMet = true;
-  for (const { members, usableMs, completeMs, cpuMs, peakMib } of results) {
+  for (const { members, usableMs, completeMs, cpuMs, longestPauseMs, peakMib } of results) {
     const target = targets.get(members) ?? { usable: 0, complete: 0 };
     const [usable, complete] = [usableMs / 1_000, completeMs / 1_000];
-    isMet &&= usable <= target.usable && complete <= target.complete && peakMib <= maxHeapMib;
+    isMet &&= usable <= target.usable && complete <= target.complete;
+    isMet &&= peakMib <= maxHeapMib && longestPauseMs <= maxPauseMs;
     const name = `${members.toLocaleString("en")} members`;
     lines.push(`| ${name}: usable | ${usable.toFixed(2)} s | ${target.usable} s |`);
     lines.push(`| ${name}: complete | ${complete.toFixed(1)} s | ${target.complete} s |`);
     lines.push(`| ${name}: CPU time until then | ${(cpuMs / 1_000).toFixed(1)} s | |`);
+    lines.push(
+      `| ${name}: longest pause meanwhile (CPU time) | ${(longestPauseMs / 1_000).toFixed(2)} s | ${maxPauseMs / 1_000} s |`,
+    );
     lines.push(`| ${name}: highest memory of the process's heap | ${Math.round(peakMib)} MiB | ${maxHeapMib} MiB |`);
   }
   process.stdout.write(`\n${lines.join("\n")}\n`);

@@ -26,6 +26,11 @@ async function ephemeral(person: FederatedUser, roomId = shared.roomId): Promise
   return Object.fromEntries(events.map((event) => [String(event.type), objectField(event, "content") ?? {}]));
 }
 
+const minute = 60_000;
+const waitingReceipts = (): number =>
+  shared.server.sql("server", "peer.test").one<{ count: number }>("SELECT COUNT(*) AS count FROM inbox_receipts")
+    ?.count ?? 0;
+
 const typing = (changes: JsonObject = {}): JsonObject => ({
   edu_type: "m.typing",
   content: { room_id: shared.roomId, user_id: shared.bob, typing: true, ...changes },
@@ -106,6 +111,54 @@ describe("m.receipt", () => {
     });
   });
 
+  it("waits for its event, also where the room forgets it meanwhile", async () => {
+    const message = shared.built.message(shared.bob, "hello");
+    await send(shared, { edus: [receipt([message.eventId])] });
+    shared.server.evict();
+    await send(shared, { pdus: [message] });
+    await federation.advance(minute);
+    expect((await ephemeral(shared.alice))["m.receipt"]).toEqual({
+      [message.eventId]: { "m.read": { [shared.bob]: { ts: 1_234 } } },
+    });
+    expect(waitingReceipts()).toBe(0);
+  });
+
+  it("is told again to a room that could not be told", async () => {
+    const message = shared.built.message(shared.bob, "hello");
+    let failures = 0;
+    shared.server.onCall = async (method, call) => {
+      if (method !== "receiveEphemeral" || failures === 3) return await call();
+      failures += 1;
+      throw new Error("the room is busy");
+    };
+    expect((await send(shared, { pdus: [message], edus: [receipt([message.eventId])] })).status).toBe(200);
+    expect(waitingReceipts()).toBe(1);
+    await federation.advance(2 * minute);
+    expect((await ephemeral(shared.alice))["m.receipt"]).toEqual({
+      [message.eventId]: { "m.read": { [shared.bob]: { ts: 1_234 } } },
+    });
+    expect(waitingReceipts()).toBe(0);
+  });
+
+  it("waits for an event that there is not for two hours, with 199 others of its server at most", async () => {
+    const users: JsonObject = {};
+    for (let index = 0; index < 250; index += 1) {
+      const data = { ts: 1, thread_id: index === 0 ? "main" : `$thread${index}` };
+      const edu = { [shared.bob]: { event_ids: ["$nothing"], data } };
+      users[String(index)] = edu;
+    }
+    const edus = Object.values(users).map((entry) => ({
+      edu_type: "m.receipt",
+      content: { [shared.roomId]: { "m.read": entry } },
+    }));
+    for (let start = 0; start < edus.length; start += 100) {
+      expect((await send(shared, { edus: edus.slice(start, start + 100) })).status).toBe(200);
+    }
+    expect(waitingReceipts()).toBe(200);
+    await federation.advance(120 * minute);
+    expect(waitingReceipts()).toBe(0);
+  });
+
   it("never goes back", async () => {
     const [first, second] = ["a", "b"].map((text) => shared.built.message(shared.bob, text));
     await send(shared, { pdus: [first?.pdu ?? {}, second?.pdu ?? {}], edus: [receipt([second?.eventId ?? ""])] });
@@ -178,6 +231,10 @@ describe("m.receipt", () => {
   });
 });
 
+function nested(depth: number): JsonObject {
+  return depth === 0 ? {} : { a: nested(depth - 1) };
+}
+
 describe("m.direct_to_device", () => {
   const message = (changes: JsonObject = {}): JsonObject => ({
     edu_type: "m.direct_to_device",
@@ -194,8 +251,7 @@ describe("m.direct_to_device", () => {
     list(objectField(await person.sync(), "to_device")?.events);
 
   it("reaches the devices of a user here, once", async () => {
-    await send(shared, { edus: [message()] });
-    await send(shared, { edus: [message()] });
+    for (let n = 0; n < 2; n += 1) expect((await send(shared, { edus: [message()] })).status).toBe(200);
     expect(await received(shared.alice)).toEqual([{ sender: shared.bob, type: "m.test", content: { n: 1 } }]);
   });
 
@@ -222,6 +278,10 @@ describe("m.direct_to_device", () => {
     [
       "with a content of more than 64 KiB",
       () => message({ messages: { [shared.alice.userId]: { "*": { a: "x".repeat(70_000) } } } }),
+    ],
+    [
+      "with a content that nests too deeply",
+      () => message({ messages: { [shared.alice.userId]: { "*": nested(70) } } }),
     ],
     ["with a content that is no object", () => message({ messages: { [shared.alice.userId]: { "*": "x" } } })],
     ["for no devices", () => message({ messages: { [shared.alice.userId]: "x" } })],

@@ -84,6 +84,18 @@ describe("inviteUser, for a user of another server", () => {
     expect(signersOf(federation.server("two.test"), roomId)).toEqual(["one.test", "peer.test"]);
   });
 
+  it("is sent with no more state than other servers take (R34)", async () => {
+    acceptInvites();
+    const roomId = await createRoom({ name: "n".repeat(40_000), topic: "t".repeat(10_000) });
+    expect((await invite(roomId)).status).toBe(200);
+    const [{ body } = { body: null }] = peer.received.filter(({ path }) => path.includes("/v2/invite/"));
+    const sent = isObject(body) ? body : {};
+    const state = Array.isArray(sent.invite_room_state) ? sent.invite_room_state.filter(isObject) : [];
+    expect(JSON.stringify(state).length).toBeLessThan(65_536);
+    expect(state.map(({ type }) => type)).toEqual(expect.arrayContaining(["m.room.create", "m.room.name"]));
+    expect(state.map(({ type }) => type)).not.toContain("m.room.topic");
+  });
+
   it("takes nothing but the signature from the answer", async () => {
     acceptInvites((event) => ({ ...event, content: { membership: "join" }, unsigned: { evil: true }, "m.evil": 1 }));
     const roomId = await createRoom();

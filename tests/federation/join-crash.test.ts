@@ -57,6 +57,20 @@ describe("a join whose answer breaks off", () => {
     expect(rows(resident.roomId, "remote_join")).toEqual([]);
   });
 
+  it("is begun anew with what the client had said", async () => {
+    let isBroken = true;
+    const answer = (told: JsonObject) => (isBroken ? new Response("{") : told);
+    const resident = new Resident(federation, "example.org", roomOf(1), { answer });
+    const said = { "org.example.mood": "good", reason: "curious" };
+    const url = `v3/join/${encodeURIComponent(resident.roomId)}?via=example.org`;
+    expect((await bob.post(url, said)).status).toBe(502);
+    isBroken = false;
+    two.evict();
+    await federation.advance(10 * minute);
+    const member = await bob.get(`v3/rooms/${encodeURIComponent(resident.roomId)}/state/m.room.member/${bob.userId}`);
+    expect(member.body).toEqual({ ...said, displayname: "bob", membership: "join" });
+  });
+
   it("is given up after some attempts, and leaves nothing", async () => {
     const answer = (told: JsonObject) => new Response(JSON.stringify(told).slice(0, 5_000));
     const resident = new Resident(federation, "example.org", roomOf(20), { answer });
@@ -111,6 +125,38 @@ describe("a join during which the room's instance ends", () => {
 });
 
 describe("a join whose worker is lost", () => {
+  it("keeps nobody waiting who asks again after a power cut", async () => {
+    const resident = new Resident(federation, "example.org", roomOf(20));
+    let isOff = false;
+    two.onCall = async (method, call) => {
+      if (isOff && method !== "joinByOthers") throw new Error("there is no power");
+      const value = await call();
+      if (method === "prepareMember") isOff = true;
+      return value;
+    };
+    expect((await join(bob, resident.roomId)).status).toBe(500);
+    expect(rows(resident.roomId, "remote_join")).toHaveLength(1);
+    isOff = false;
+    two.onCall = (_method, call) => call();
+    two.evict();
+    expect((await join(bob, resident.roomId)).status).toBe(200);
+  });
+
+  it("is begun anew by the alarm, soon after a power cut", async () => {
+    const resident = new Resident(federation, "example.org", roomOf(20));
+    two.onCall = async (method, call) => {
+      const value = await call();
+      if (method !== "prepareMember") return value;
+      two.onCall = () => Promise.reject(new Error("there is no power"));
+      throw new Error("there is no power");
+    };
+    expect((await join(bob, resident.roomId)).status).toBe(500);
+    two.onCall = (_method, call) => call();
+    two.evict();
+    await federation.advance(2 * minute);
+    expect(await joinedRooms(bob)).toEqual([resident.roomId]);
+  });
+
   it("lets those go on who wait for it, when its lease is over", async () => {
     const resident = new Resident(federation, "example.org", roomOf(1));
     const room = two.actors.room(resident.built.roomId);

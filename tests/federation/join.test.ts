@@ -76,6 +76,28 @@ describe("joinRoom, by way of another server", () => {
     expect(member.body).toEqual({ membership: "join", displayname: "Bob", reason: "curious" });
   });
 
+  it("carries what else the client says, but for what the servers decide", async () => {
+    const alice = await federation.server("one.test").user("alice");
+    const roomId = await createRoom(alice);
+    const said = { "org.example.mood": "good", displayname: "Bob, here" };
+    const forged = { membership: "ban", join_authorised_via_users_server: alice.userId };
+    const url = `v3/join/${path(roomId)}?via=one.test`;
+    expect((await bob.post(url, { mood: 1.5 })).body.errcode).toBe("M_BAD_JSON");
+    expect((await bob.post(url, { ...said, ...forged, reason: "curious" })).status).toBe(200);
+    const member = await alice.get(`v3/rooms/${path(roomId)}/state/m.room.member/${bob.userId}`);
+    expect(member.body).toEqual({ ...said, membership: "join", reason: "curious" });
+  });
+
+  it("gives who loads members lazily those at the beginning of the first timeline", async () => {
+    const alice = await federation.server("one.test").user("alice");
+    const roomId = await createRoom(alice);
+    await join(bob, roomId);
+    const { timeline } = Object((await bob.sync()).rooms).join[roomId];
+    const members = await bob.get(`v3/rooms/${path(roomId)}/members?at=${timeline.prev_batch}`);
+    const chunk = Array.isArray(members.body.chunk) ? members.body.chunk : [];
+    expect(chunk.map((event) => Object(event).state_key).sort()).toEqual(["@alice:one.test", "@bob:two.test"]);
+  });
+
   it("needs one handshake for many users at once", async () => {
     const alice = await federation.server("one.test").user("alice");
     const roomId = await createRoom(alice);

@@ -90,8 +90,8 @@ describe("key servers that the operator trusts", () => {
     play(peer, () => null);
     const spurious = [
       published(peer, { keys: [{ ...b, keyId: a.keyId }] }),
-      published(peer, { keys: [b], old: [[a, 5]] }),
       published(peer, { keys: [a], validForMs: -day }),
+      published(peer, { keys: [b], old: [[a, 5]] }),
     ];
     playNotary(notary, [notaryKey], () => spurious.map((response) => vouched(response)));
     await federation.advance(minFetchIntervalMs);

@@ -150,6 +150,10 @@ describe("getVerifyKeys", () => {
     ["of another server", () => published(trusted.serverName("other.test"), { keys: [a] })],
     ["in the name of another", () => published(peer, { keys: [a], changes: { server_name: "other.test" } })],
     ["without a signature", () => published(peer, { keys: [a], signers: [] })],
+    [
+      "without a signature, not even for keys that were given up",
+      () => published(peer, { old: [[b, 5]], signers: [] }),
+    ],
     ["signed by a key that is not in it", () => published(peer, { keys: [a], signers: [b] })],
     ["changed after it was signed", () => ({ ...published(peer, { keys: [a] }), valid_until_ts: 9 })],
     ["without an end of validity", () => published(peer, { keys: [a], changes: { valid_until_ts: "soon" } })],
@@ -161,7 +165,7 @@ describe("getVerifyKeys", () => {
   it.each(invalid)("takes no answer %s", async (_name, answer) => {
     const server = start();
     federation.foreign.set(peer, () => Response.json(answer()));
-    expect(await ask(server)).toEqual({});
+    expect(await ask(server, { keyIds: [] })).toEqual({});
   });
 
   it("takes only those keys for current that have signed: nobody can publish another's as theirs", async () => {

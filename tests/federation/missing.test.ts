@@ -120,6 +120,44 @@ describe("an event that follows others which are not here", () => {
     expect(asked(room, "state_ids")).toHaveLength(1);
   });
 
+  describe("in which a server has joined whose keys nobody has", () => {
+    const carol = user("@carol:late.test");
+    let room: SharedRoom;
+    let after: MatrixEvent[];
+    let isAway: boolean;
+
+    beforeEach(async () => {
+      room = await shareRoom(federation);
+      answerHonestly(room);
+      new TestPeer(federation, "late.test");
+      isAway = true;
+      federation.beforeExchange = (_from, to) => {
+        if (to === "late.test" && isAway) throw new Error("nobody is there");
+      };
+      room.built.join(carol);
+      after = messages(room, 30);
+      await send(room, { pdus: after.slice(-1) });
+      await federation.settle();
+    });
+
+    it("waits for those keys, so that its users are in the room", async () => {
+      expect(statusOf(room, idOf(after.at(-1)))).toBeNull();
+      isAway = false;
+      await federation.advance(30 * minute);
+      const last = room.built.message(carol, "I have come");
+      await send(room, { pdus: [last] });
+      await federation.settle();
+      expect([idOf(after.at(-1)), last.eventId].map((id) => statusOf(room, id))).toEqual(["accepted", "accepted"]);
+      expect(waiting(room)).toBe(0);
+    });
+
+    it("does not wait for ever", async () => {
+      await federation.advance(100 * minute);
+      expect(statusOf(room, idOf(after.at(-1)))).toBe("accepted");
+      expect(waiting(room)).toBe(0);
+    });
+  });
+
   it("may be by a user who joined in the gap", async () => {
     const room = await roomWithPower();
     answerHonestly(room);
@@ -381,6 +419,28 @@ describe("what a server answers when it is asked for missing events", () => {
     const requests = room.peer.received.filter(({ path }) => path.startsWith("/_matrix/federation/"));
     expect(requests.length).toBeLessThanOrEqual(200);
     expect(statusOf(room, idOf(sent[29]))).toBeNull();
+  });
+
+  it("makes this server ask no more than so often, in however many places something is missing (R30)", async () => {
+    const room = await shareRoom(federation);
+    const id = (n: number) => trusted.eventId(`$${String(n).padStart(43, "x")}`);
+    const make = (prevEvents: MatrixEvent["eventId"][]) =>
+      room.built.make({ sender: room.bob, type: "m.room.message", content: {}, prevEvents });
+    const wide = Array.from({ length: 20 }, (_, n) => make([id(n)]));
+    const last = make(wide.map(({ eventId }) => eventId));
+    room.peer.on(/get_missing_events/, () => ({ events: wide.map(({ pdu }) => pdu) }));
+    let states = 0;
+    room.peer.on(/\/state_ids\//, () => {
+      states += 1;
+      return { pdu_ids: Array.from({ length: 45 }, (_, n) => id(1_000 * states + n)), auth_chain_ids: [] };
+    });
+    room.peer.on(/\/event\//, () => null);
+    await send(room, { pdus: [last] });
+    await federation.settle();
+    const requests = room.peer.received.filter(({ path }) => path.startsWith("/_matrix/federation/"));
+    expect(requests.length).toBeGreaterThan(150);
+    expect(requests.length).toBeLessThanOrEqual(200);
+    expect(statusOf(room, last.eventId)).toBeNull();
   });
 
   it("does not make this server ask for the states before many events at once", async () => {

@@ -154,6 +154,23 @@ describe("a transaction that comes to nothing", () => {
     expect(peer.transactions.at(-1)?.txnId).not.toBe(first?.txnId);
   });
 
+  it("has failed once, however often that is told", async () => {
+    const roomId = await scene.room(peer);
+    peer.respond = away;
+    const inner = scene.server.onCall;
+    scene.server.onCall = async (method, call) => {
+      const answer = await inner(method, call);
+      if (method === "transactionEnded") for (let again = 0; again < 5; again += 1) await call();
+      return answer;
+    };
+    await scene.say(roomId, "hello");
+    await scene.federation.settle();
+    expect(scene.outbox(peer)).toMatchObject({ failures: 1, sent_ts: null });
+    peer.respond = () => null;
+    await scene.federation.advance(5_000);
+    expect(peer.bodies()).toEqual(["hello", "hello"]);
+  });
+
   it("is sent once more where only the answer was lost: the other side knows it by its id", async () => {
     const roomId = await scene.room(peer);
     let isLost = true;
@@ -328,7 +345,7 @@ describe("a crash", () => {
   });
 
   it.each(
-    ["roomAdvanced", "takeOutbound", "deliver", "findRoute", "transactionEnded"].flatMap((method) => [
+    ["roomAdvanced", "takeOutbound", "deliver", "discover", "transactionEnded"].flatMap((method) => [
       ["before", method] as const,
       ["after", method] as const,
     ]),

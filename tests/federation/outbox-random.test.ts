@@ -6,7 +6,7 @@ import type { ReceivedTransaction, ReceivingPeer } from "../support/receiving-pe
 
 const rounds = 15;
 const stepsOfRound = 40;
-const methods = ["roomAdvanced", "takeOutbound", "deliver", "transactionEnded", "findRoute"];
+const methods = ["roomAdvanced", "takeOutbound", "deliver", "transactionEnded", "discover"];
 
 let scene: OutboundScene;
 let peers: ReceivingPeer[];

@@ -132,6 +132,17 @@ describe("a join that leaves out members", () => {
     expect(two.logged.filter(({ level }) => level !== "info")).toEqual([]);
   });
 
+  it("is asked for by nobody whose operator has it off", async () => {
+    const three = federation.server("three.test", { PARTIAL_STATE_JOINS: "off" });
+    const reply = await join(await three.user("eve"));
+    expect(reply.status, reply.text).toBe(200);
+    const sent = federation.exchanges.filter(({ from, path }) => from === "three.test" && path.includes("/send_join/"));
+    expect(sent.map(({ path }) => path.includes("omit_members"))).toEqual([false]);
+    const sql = three.sql("room", built.roomId);
+    expect(sql.all("SELECT * FROM partial_state")).toEqual([]);
+    expect(sql.all("SELECT * FROM room_memberships WHERE membership = 'join'")).toHaveLength(7);
+  });
+
   it("gives lazily loading clients the senders that they need, and no more when it is whole", async () => {
     await joinPartly();
     await give(built.message(carol, "one"));

@@ -223,6 +223,39 @@ describe("an OpenID token", () => {
   });
 });
 
+describe("a summary of a room of another server", () => {
+  const summary = (person: FederatedUser, room: string, query = "") =>
+    person.get(`v1/room_summary/${encoded(room)}${query}`);
+
+  it("is what that server tells, by way of an alias, of the servers named, or of the room id's", async () => {
+    const fields = { name: "Attic", room_alias_name: "attic" };
+    const roomId = await createRoom(alice, fields);
+    const old = await createRoom(alice, { name: "Old", room_version: "10" });
+    const told = { room_id: roomId, name: "Attic", join_rule: "public", num_joined_members: 1, room_version: "12" };
+    for (const reply of [await summary(bob, "#attic:one.test"), await summary(bob, roomId, "?via=one.test")]) {
+      expect(reply.status, reply.text).toBe(200);
+      expect(reply.body).toMatchObject(told);
+      expect(reply.body).not.toHaveProperty("membership");
+    }
+    expect((await summary(bob, old)).body).toMatchObject({ name: "Old" });
+    // The id of a room of version 12 does not say whom to ask.
+    expect(refusal(await summary(bob, roomId))).toEqual([404, "M_NOT_FOUND"]);
+    one.isUp = false;
+    expect(refusal(await summary(bob, roomId, "?via=one.test"))).toEqual([404, "M_NOT_FOUND"]);
+  });
+
+  it("is given to nobody who could neither join nor read it, though it is told to their server", async () => {
+    const carol = await two.user("carol");
+    const roomId = await createRoom(alice, { name: "Secret", preset: "private_chat" });
+    expect(refusal(await summary(bob, roomId, "?via=one.test"))).toEqual([404, "M_NOT_FOUND"]);
+    await alice.post(`v3/rooms/${encoded(roomId)}/invite`, { user_id: bob.userId });
+    await federation.settle();
+    const told = await summary(bob, roomId, "?via=one.test");
+    expect(told.body).toMatchObject({ name: "Secret", membership: "invite" });
+    expect(refusal(await summary(carol, roomId, "?via=one.test"))).toEqual([404, "M_NOT_FOUND"]);
+  });
+});
+
 describe("a space", () => {
   const space = { creation_content: { type: "m.space" } };
 

@@ -113,7 +113,7 @@ describe("exchangeThirdPartyInvite", () => {
     roomId = String((await alice.post("v3/createRoom", body)).body.room_id);
     const mallory = user("@mallory:peer.test");
     const built = await joinByPeer({ federation, server, peer, roomId, version: "11" }, mallory);
-    const content = { display_name: "d", key_validity_url: "https://id.test", public_key: publicKeyOf(identityKey) };
+    const content = { display_name: "d", public_keys: [{ public_key: publicKeyOf(identityKey) }] };
     const { pdu } = built.sendState(mallory, "m.room.third_party_invite", content, "token9");
     const transaction = { origin: peer.name, origin_server_ts: 0, pdus: [pdu], edus: [] };
     await peer.request(server, "PUT", "/_matrix/federation/v1/send/t1", transaction);

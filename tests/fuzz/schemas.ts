@@ -1,7 +1,7 @@
 /** What a schema accepts, as far as its own structure tells, or the examples that it accepts. */
 import fc from "fast-check";
 import * as v from "valibot";
-import type { JsonObject, JsonValue } from "../../shared/json.ts";
+import { isObject, type JsonObject, type JsonValue, withFields } from "../../shared/json.ts";
 import type { Schema } from "../../shared/validate.ts";
 import { anyContent, anyValue, eventType, existing, oddText } from "./values.ts";
 
@@ -130,6 +130,8 @@ export function accepted(schema: unknown, name = ""): fc.Arbitrary<JsonValue> {
       return fc.dictionary(existing("userId"), accepted(part(schema, "value")), { maxKeys: 3 });
     case "union":
       return fc.oneof(...listOf(part(schema, "options")).map((option) => accepted(option)));
+    case "intersect":
+      return fc.tuple(...listOf(part(schema, "options")).map((option) => accepted(option))).map(fieldsOfAll);
     case "picklist":
       return fc.constantFrom(...listOf(part(schema, "options")).map(String));
     default:
@@ -145,6 +147,10 @@ function likeExamples(schema: v.GenericSchema): fc.Arbitrary<JsonValue> {
   if (fitting.length > 0) return fc.oneof(...fitting);
   const first = listOf(part(schema, "pipe"))[0];
   return first === undefined || first === schema ? anyValue : accepted(first);
+}
+
+function fieldsOfAll(values: readonly JsonValue[]): JsonObject {
+  return values.reduce<JsonObject>((all, value) => (isObject(value) ? withFields(all, value) : all), {});
 }
 
 /** All fields, or some of them. */

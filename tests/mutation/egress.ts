@@ -38,13 +38,6 @@ export const egressMutants: Mutant[] = [
       "is signed over",
       `${unit}/request.test.ts`,
     ],
-    [
-      "routes of servers that never answered",
-      "const found = await findRoute(egress, request, deadline.signal);",
-      "const found = await findRoute(egress, request, deadline.signal);\n    if (found.news !== null) await egress.actors.server(destination).setRoute(found.news);",
-      "is not stored of a server that never answered",
-      `${unit}/discovery.test.ts`,
-    ],
   ]),
   ...mutantsOf("workers/egress/bounded-body.ts", `${unit}/request.test.ts`, [
     ["the length of answers", "if (received > maxBytes)", "if (false)", "no longer one"],
@@ -87,6 +80,58 @@ export const egressMutants: Mutant[] = [
   ]),
   ...mutantsOf("workers/egress/dns.ts", `${unit}/wire.test.ts`, [
     ["resolvers that failed", "(code !== 0 && code !== nameError)", "false", "unknown when the resolver failed"],
+  ]),
+  ...mutantsOf("actors/server/route.ts", "tests/federation/dead-peer.test.ts", [
+    [
+      "routes of servers that never answered",
+      "if (server.store.contact.isKnown()) storeRoute(server);",
+      "storeRoute(server);",
+      "is not stored of a server that never answered",
+      `${unit}/discovery.test.ts`,
+    ],
+    ["one look-up at a time", "route.running ??= lookUp", "route.running = lookUp", "is done once"],
+    [
+      "servers that do not answer",
+      "if (isCharged && server.clock.now() < untilTs)",
+      "if (false)",
+      "refuses connections",
+    ],
+    ["attempts that count", "if (isCharged) chargeAttempt(server);", "", "refuses connections"],
+    ["look-ups of servers that do not answer", "(isAway ? graceMs : 0)", "0", "refuses connections"],
+    ["the server at the door", "!== null && !isForStranger;", "!== null;", "by the server itself"],
+    ["servers that have moved", "isForStranger || server.memory.contact.hasSpoken", "isForStranger", "from elsewhere"],
+  ]),
+  ...mutantsOf("actors/server/outbox.ts", "tests/federation/outbox-failures.test.ts", [
+    ["failures that are told again", "transaction.sentTs !== sentTs", "false", "however often that is told"],
+  ]),
+  ...mutantsOf("actors/server/receipts.ts", "tests/federation/edus.test.ts", [
+    ["receipts that could not be told", "return news.receipts;", "return [];", "is told again"],
+    ["200 receipts that wait", "tx.receipts.count() >= maxWaiting", "false", "199 others"],
+    ["receipts that wait for ever", " || tries >= maxTries", "", "for two hours"],
+  ]),
+  ...mutantsOf("actors/server/contact.ts", "tests/federation/dead-peer.test.ts", [
+    [
+      "accounts of servers that never were",
+      "if (server.store.contact.isKnown()) server",
+      "server",
+      "leaves nothing behind",
+    ],
+    [
+      "accounts that outlive memory",
+      "contact.account = server.store.contact.find();",
+      "contact.account = null;",
+      "loses its memory",
+    ],
+  ]),
+  ...mutantsOf("workers/egress/request.ts", "tests/federation/dead-peer.test.ts", [
+    ["what a server cannot do", "status >= 502 && status", "status >= 500 && status", "is not left alone"],
+    ["answers to a trial", "if (passage.isTrial && isSuccess(opened))", "if (false)", "when anything is answered"],
+    [
+      "failures of others than the outbox",
+      "if (requests > 0 && !passage.isAway",
+      "if (false && !passage.isAway",
+      "never was there",
+    ],
   ]),
   ...mutantsOf("workers/egress/deliver.ts", `${unit}/deliver.test.ts`, [
     [

@@ -5,6 +5,8 @@ const invites = "tests/federation/resident-invite.test.ts";
 const joins = "tests/federation/resident-join.test.ts";
 const leaves = "tests/federation/resident-leave.test.ts";
 const thirdParty = "tests/federation/third-party-invite.test.ts";
+const byId = "tests/federation/third-party-join.test.ts";
+const permission = "tests/federation/invite-permission.test.ts";
 
 /** What keeps the endpoints for joins, leaves, knocks and invites from taking anything else. */
 export const federationMembershipMutants: Mutant[] = [
@@ -97,6 +99,28 @@ export const federationMembershipMutants: Mutant[] = [
       invites,
     ],
   ]),
+  ...mutantsOf("actors/room/join-remote.ts", "tests/federation/join.test.ts", [
+    [
+      "grants that a client claims for its join",
+      "    join_authorised_via_users_server: authoriser ?? undefined,\n",
+      "",
+      "but for what the servers decide",
+    ],
+    [
+      "a join's membership that a client gives",
+      "    membership,\n    reason: reason ?? undefined,",
+      "    reason: reason ?? undefined,",
+      "but for what the servers decide",
+    ],
+  ]),
+  ...mutantsOf("actors/room/membership.ts", "tests/actors/room/membership.test.ts", [
+    [
+      "how long a member's name may be",
+      'if (tooLong("displayname", maxDisplayNameLength))',
+      "if (false)",
+      "refuses content without a known membership",
+    ],
+  ]),
   ...mutantsOf("actors/room/remote-membership.ts", invites, [
     ["the room's ACL of an invite", "isShutOut(room, room.store, input.origin)", "false", "has shut out"],
     [
@@ -146,7 +170,83 @@ export const federationMembershipMutants: Mutant[] = [
       "if (false)",
       "that is for a user of another server",
     ],
-    ["users who bind third-party ids", "!(await user.exists())", "false", "of nobody of this server"],
     ["whom a notice is about", "if (mxid !== body.mxid)", "if (false)", "that names another user"],
+  ]),
+  ...mutantsOf("actors/user/rpc.ts", permission, [
+    ["invites that nobody wants", "assertTakesInvites(user);", "", "who takes no invites|for a user who takes none"],
+  ]),
+  ...mutantsOf("actors/user/invite-permission.ts", permission, [
+    [
+      "what blocks invites",
+      'content !== null && field(content, "default_action") === "block"',
+      "content !== null",
+      "account data that",
+    ],
+  ]),
+  ...mutantsOf("actors/user/sync/finish.ts", permission, [
+    [
+      "invites that are not told",
+      'if (place === "invite" && blocksInvites(user)) return null;',
+      "",
+      "tells of no invite|came as an event of the room",
+    ],
+  ]),
+  ...mutantsOf("workers/egress/key-validity.ts", byId, [
+    [
+      "where the keys of identity servers are asked about",
+      'url.protocol !== "https:" || ',
+      "",
+      "not asked about at http:",
+    ],
+    [
+      "a password for an identity server",
+      'url.username !== "" || url.password !== ""',
+      "false",
+      "not asked about at https://user",
+    ],
+    ["how much an identity server says", "const maxBytes = 4_096;", "const maxBytes = 40_960;", "says too much"],
+    [
+      "what an identity server answers",
+      "if (answered.status === 200) return",
+      "if (true) return",
+      "answers with an error",
+    ],
+    [
+      "what an identity server says",
+      'return typeof valid === "boolean" ? valid : null;',
+      "return valid !== false;",
+      "says something else",
+    ],
+  ]),
+  ...mutantsOf("workers/gateway/federation/bound-invite.ts", byId, [
+    ["users who bind third-party ids", "!(await user.exists())", "false", "of nobody of this server", thirdParty],
+    [
+      "keys of identity servers that were given up",
+      "    await assertKeysValid(services, { roomId, origin, signed });\n",
+      "",
+      "that was given up invites nobody",
+    ],
+    [
+      "identity servers that say nothing",
+      "if (isSilent) throw",
+      "if (isSilent) return; if (false) throw",
+      "where the identity server says nothing",
+    ],
+  ]),
+  ...mutantsOf("workers/gateway/federation/third-party-invite.ts", byId, [
+    [
+      "keys of identity servers that another server uses",
+      "    await assertKeysValid({ actors, egress }, { roomId, origin: auth.origin, signed });\n",
+      "",
+      "for a user of another server",
+    ],
+  ]),
+  ...mutantsOf("actors/room/third-party-invite.ts", byId, [
+    [
+      "keys of an invite that have not signed",
+      "keys.filter(({ publicKey }) => isSignedByAnyKey(signed, [publicKey]))",
+      "keys",
+      "only where it has signed",
+    ],
   ]),
 ];

@@ -3,12 +3,18 @@ import { type Mutant, mutantsOf } from "./mutant.ts";
 const reads = "tests/security/federation-reads.test.ts";
 const gaps = "tests/federation/backfill-gaps.test.ts";
 const backfill = "tests/federation/backfill.test.ts";
+const matrix = "tests/security/federation-matrix.test.ts";
 const queries = "tests/federation/queries.test.ts";
 
 /** What other servers may read of rooms, and what is taken of a room's past. */
 export const federationReadMutants: Mutant[] = [
   ...mutantsOf("actors/room/serve-visibility.ts", reads, [
-    ["reading by a server that is not in the room", "room.store.servers.isIn(origin)", "true", "not in a room"],
+    [
+      "reading by a server that is not in the room",
+      "room.store) && room.store.servers.isIn(origin)",
+      "room.store)",
+      "not in a room",
+    ],
     [
       "reading by a server that is shut out",
       "|| isShutOut(room, room.store, origin)",
@@ -47,6 +53,13 @@ export const federationReadMutants: Mutant[] = [
       "before a server joined",
     ],
     ["invitations as a reason to see", 'visibilities.includes("invited")', "false", "from an invitation on"],
+    [
+      "an invitation that was not taken as a reason to see",
+      " && !this.#isAfter(record));",
+      ");",
+      "invited, then invited [>t]",
+      matrix,
+    ],
     ["shared history", 'visibility === "world_readable" || visibility === "shared"', "false", "history is shared"],
   ]),
   ...mutantsOf("actors/room/serve.ts", reads, [

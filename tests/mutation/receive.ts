@@ -42,7 +42,7 @@ export const receiveMutants: Mutant[] = [
     ],
     [
       "what nobody signs",
-      "const received = withFields(pdu, { unsigned: undefined });",
+      'const received = withoutField(pdu, "unsigned");',
       "const received = pdu;",
       "stands in unsigned",
     ],
@@ -61,7 +61,7 @@ export const receiveMutants: Mutant[] = [
     ],
     [
       "2. the signatures",
-      "if (problem !== null) return dropped(eventId, problem);",
+      'if (problem !== null) return { kind: "dropped", eventId, ...problem };',
       "",
       "2\\. drops what is not signed",
     ],
@@ -226,8 +226,8 @@ export const receiveMutants: Mutant[] = [
     ["redactions that wait", "tx.redactions.delete(event.eventId);", "", "wait for their target"],
     [
       "redactions before their target",
-      "if (target === null) tx.redactions.insert(redaction.redacts, eventNid);\n  else redactIfAllowed",
-      "if (target !== null) redactIfAllowed",
+      "if (isToCome) tx.redactions.insert(redaction.redacts, eventNid);\n  else redactIfAllowed",
+      "if (!isToCome) redactIfAllowed",
       "wait for their target",
     ],
   ]),

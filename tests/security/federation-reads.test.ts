@@ -283,6 +283,14 @@ describe("a server that is not in a room (R71, R78)", () => {
     },
   );
 
+  it("is not told of a public room whose ACL shuts it out (R5)", async () => {
+    const room = await shareRoom(federation);
+    const hierarchy = get(`hierarchy/${encoded(room.roomId)}`);
+    expect((await askBy(room.peer, room.server, hierarchy)).status).toBe(200);
+    await set(room.alice, room.roomId, "m.room.server_acl", { allow: ["*"], deny: ["peer.test"] });
+    expect((await askBy(room.peer, room.server, hierarchy)).status).toBe(404);
+  });
+
   it.each(table)("reads nothing from a server that is no longer in the room itself: %s", async (name, ask) => {
     const room = await shareRoom(federation);
     const eventId = await say(room.alice, room.roomId, "secret");

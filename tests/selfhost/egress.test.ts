@@ -24,7 +24,8 @@ const version = {
 };
 
 async function ask(homeserver: Homeserver, destination: string, request: object = {}): Promise<unknown> {
-  const body = JSON.stringify({ ...version, destination, ...request });
+  // Else a server that is hostile five times in a row would be left alone.
+  const body = JSON.stringify({ ...version, isForStranger: true, destination, ...request });
   const response = await fetch(`${homeserver.baseUrl}/egress`, { method: "POST", body });
   if (!response.ok) throw new Error(`status ${response.status}: ${await response.text()}`);
   return response.json();

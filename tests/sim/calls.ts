@@ -1,6 +1,7 @@
 /** Who calls whom in a world, and what several worlds have in common. */
 import type { EgressRpc } from "../../shared/rpc/egress.ts";
 import type { Client } from "../../shared/rpc/reply.ts";
+import type { WallClock } from "./clock.ts";
 import type { Faults } from "./faults.ts";
 import type { Scheduler } from "./scheduler.ts";
 
@@ -40,6 +41,8 @@ export interface Site {
   readonly serverName: string;
   /** Those of all servers. */
   readonly scheduler: Scheduler;
+  /** Its own, by which alone it goes. */
+  readonly clock: WallClock;
   readonly faults: Faults;
   /** The server's door to the network, as one of its actors sees it. */
   egressFor(caller: Caller): Client<EgressRpc>;

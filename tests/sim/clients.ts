@@ -209,7 +209,7 @@ export class SimClient {
       egress: noEgress,
       config: world.config,
       support: { contact: null, page: null },
-      clock: world.scheduler.clock,
+      clock: world.clock,
       random: { bytes: (length) => this.#random.bytes(length) },
       log: { info: () => undefined, warn: () => undefined, error: () => undefined },
       clientAddress: null,

@@ -2,6 +2,7 @@
 import { trusted } from "../../shared/ids.ts";
 import type { SimClient } from "./clients.ts";
 import type { FederationLedger } from "./federation-ledger.ts";
+import type { Resident } from "./federation-people.ts";
 import type { SimServer } from "./federation-server.ts";
 import type { Host } from "./host.ts";
 
@@ -34,6 +35,8 @@ export class RoomCopy {
   /** `type|state_key` → event id */
   readonly state: ReadonlyMap<string, string>;
   readonly members: ReadonlyMap<string, string>;
+  /** User → up to which event they have read, by the public receipt that is of no thread. */
+  readonly receipts: ReadonlyMap<string, { eventId: string; position: number }>;
 
   constructor(server: SimServer, host: Host) {
     this.server = server;
@@ -50,6 +53,15 @@ export class RoomCopy {
       `SELECT type || '|' || state_key AS key, event_id FROM current_state_events JOIN events USING (event_nid)`,
     );
     this.state = new Map(state.map((row) => [row.key, row.event_id]));
+    const receipts = sql.all<{ user_id: string; event_id: string; event_position: number }>(
+      "SELECT user_id, event_id, event_position FROM receipts WHERE receipt_type = 'm.read' AND thread_id = ''",
+    );
+    this.receipts = new Map(
+      receipts.map(({ user_id, event_id, event_position }) => [
+        user_id,
+        { eventId: event_id, position: event_position },
+      ]),
+    );
     this.members = new Map(
       [...this.state].flatMap(([key, eventId]): [string, string][] => {
         const membership = this.events.get(eventId)?.membership;
@@ -150,7 +162,8 @@ export function checkQueues(server: SimServer, isAway: (name: string) => boolean
     const behind = count("SELECT COUNT(*) AS count FROM outbound_rooms WHERE head > position");
     const edus = count("SELECT COUNT(*) AS count FROM outbound_edus");
     const pending = count("SELECT COUNT(*) AS count FROM outbox WHERE txn_id IS NOT NULL");
-    const waiting = count("SELECT COUNT(*) AS count FROM inbox_events");
+    const waiting =
+      count("SELECT COUNT(*) AS count FROM inbox_events") + count("SELECT COUNT(*) AS count FROM inbox_receipts");
     if (behind + edus + pending + waiting > 0) {
       wrong.push(
         `${host.label}: ${behind} rooms behind, ${edus} EDUs, ${pending} transactions, ${waiting} events wait`,
@@ -158,6 +171,58 @@ export function checkQueues(server: SimServer, isAway: (name: string) => boolean
     }
   }
   return wrong;
+}
+
+/** Each message to a device arrives there once, and nowhere else. */
+export function checkToDevice(client: SimClient, ledger: FederationLedger): string[] {
+  const wrong: string[] = [];
+  for (const [id, { deviceId, isPromised }] of ledger.toDevice) {
+    const times = client.toDevice.get(id) ?? 0;
+    const isRight = deviceId !== client.deviceId ? times === 0 : times === 1 || (times === 0 && !isPromised);
+    if (!isRight) wrong.push(`${client.label}: to-device message ${id} was received ${times} times`);
+  }
+  return wrong;
+}
+
+/** Who is in the room all the time has, at all servers that are, read as much as their own server knows. */
+export function checkReceipts(
+  copies: readonly RoomCopy[],
+  people: readonly Resident[],
+  residents: ReadonlySet<string>,
+): string[] {
+  const wrong: string[] = [];
+  for (const { userId, isAnchor, server } of people) {
+    const home = copies.find((copy) => copy.server === server);
+    const read = home?.receipts.get(userId);
+    if (!isAnchor || !residents.has(server.name) || read === undefined) continue;
+    for (const copy of copies) {
+      if (!residents.has(copy.server.name)) continue;
+      const there = copy.receipts.get(userId);
+      const wanted = copy.events.get(read.eventId)?.position ?? null;
+      if (wanted === null || (there !== undefined && there.position >= wanted)) continue;
+      wrong.push(`${copy.server.name} thinks that ${userId} has read ${there?.eventId}, not ${read.eventId}`);
+    }
+  }
+  return wrong;
+}
+
+/** What is kept of a server that is gone: a row a room, and one each for what is on its way, its route and its account. */
+export function checkDead(server: SimServer, name: string, rooms: number): string[] {
+  const host = server.world.hosts("server").find((each) => each.name === name);
+  if (host?.hasSchema !== true) return [];
+  const allowed = {
+    outbound_rooms: rooms,
+    outbox: 1,
+    routes: 1,
+    contact: 1,
+    inbox_events: 0,
+    inbox_receipts: 0,
+    outbound_edus: 0,
+  };
+  return Object.entries(allowed).flatMap(([table, most]) => {
+    const count = host.storage.sql.one<{ count: number }>(`SELECT COUNT(*) AS count FROM ${table}`)?.count ?? 0;
+    return count > most ? [`${server.name} keeps ${count} rows in ${table} of a dead server`] : [];
+  });
 }
 
 /** From their joining on, a member was told every event, once, in the order of their server. */

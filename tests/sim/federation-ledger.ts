@@ -1,5 +1,5 @@
 /** What people of several servers were promised. */
-import type { EventId, RoomId } from "../../shared/ids.ts";
+import type { DeviceId, EventId, RoomId } from "../../shared/ids.ts";
 
 export interface AcknowledgedEvent {
   readonly roomId: RoomId;
@@ -16,6 +16,8 @@ export class FederationLedger {
   readonly events: AcknowledgedEvent[] = [];
   /** Events of the time before anything was promised: to set what is set already is answered with them. */
   readonly old = new Set<string>();
+  /** Message → the device that it is for, and whether it was promised to arrive. */
+  readonly toDevice = new Map<string, { deviceId: DeviceId; isPromised: boolean }>();
   readonly counts = new Map<string, { asked: number; granted: number }>();
 
   count(operation: string, isGranted: boolean): void {

@@ -15,6 +15,18 @@ export const federationMutants: readonly Mutant[] = [
   { name: "what fails is never tried again", kinds: planted("server", { alarm: () => ({ ensure: () => undefined }) }) },
   { name: "the last event of each batch is left out", kinds: planted("room", { rpc: withoutLastEvent }) },
   {
+    name: "messages to devices of other servers are acknowledged and forgotten",
+    kinds: planted("server", { sql: (base) => ignoring(base.sql, /INTO outbound_edus\b/) }),
+  },
+  {
+    name: "messages from other servers are taken as often as they come",
+    kinds: planted("user", { sql: (base) => ignoring(base.sql, /INTO to_device_received\b/) }),
+  },
+  {
+    name: "receipts that no room has taken are forgotten",
+    kinds: planted("server", { sql: (base) => ignoring(base.sql, /INTO inbox_receipts\b/) }),
+  },
+  {
     name: "positions move on before anything was delivered",
     kinds: planted("server", { sql: withoutPendingTransaction }),
   },
@@ -43,7 +55,7 @@ function withoutLastEvent(rpc: object): object {
   if (typeof original !== "function") throw new Error("the room has no takeOutbound");
   const takeOutbound = async (input: object): Promise<unknown> => {
     const answer = await Reflect.apply(original, rpc, [input]);
-    if (!answer.ok || answer.value.pdus.length < 2) return answer;
+    if (!answer.ok) return answer;
     return { ok: true, value: { ...answer.value, pdus: answer.value.pdus.slice(0, -1) } };
   };
   return { ...rpc, takeOutbound };

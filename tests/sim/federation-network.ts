@@ -46,8 +46,10 @@ export class Network implements Wire {
   readonly foreign = new Map<string, Foreign>();
   /** `from>to`: nothing gets through in this direction, be it a request or an answer. */
   readonly cuts = new Set<string>();
-  /** Server → how many requests others made to it, not counting those for where it is. */
-  readonly requestsTo = new Map<string, number>();
+  /** Whether servers say what others' keys are. */
+  hasNotaries = true;
+  /** `from>to` → how many requests of any kind were made. */
+  readonly requests = new Map<string, number>();
   readonly #options: NetworkOptions;
 
   constructor(options: NetworkOptions) {
@@ -92,9 +94,11 @@ export class Network implements Wire {
   exchange(from: string, target: Target, request: Exchange): Promise<Answered> {
     const to = target.tlsName;
     const { method, path, headers, body } = request;
-    if (path.startsWith("/_matrix/")) this.requestsTo.set(to, (this.requestsTo.get(to) ?? 0) + 1);
+    const link = `${from}>${to}`;
+    this.requests.set(link, (this.requests.get(link) ?? 0) + 1);
+    const isKept = !this.hasNotaries && path.startsWith("/_matrix/key/v2/query");
     return this.#carry(`${from} ⇒ ${to} ${method} ${brief(path)}`, {
-      isCut: () => this.isCut(from, to),
+      isCut: () => isKept || this.isCut(from, to),
       isAnswerCut: () => this.isCut(to, from),
       request: () => new Request(`https://${target.hostHeader}${path}`, { method, headers, body }),
       to,
@@ -109,6 +113,7 @@ export class Network implements Wire {
   /** Ends all that is wrong. */
   heal(): void {
     this.faults.isOn = false;
+    this.hasNotaries = true;
     this.cuts.clear();
     for (const server of this.servers.values()) if (server.isDown) server.startUp();
   }
@@ -187,6 +192,7 @@ export class Network implements Wire {
       if (faults.random.chance(0.25)) this.#endInvocation(server);
       else server.world.evictOne(kind);
     }
+    if (faults.strikes("clockJump")) faults.random.pick([...this.servers.values()]).world.jumpClock();
   }
 
   #endInvocation(server: SimServer): void {

@@ -30,6 +30,9 @@ const operations: readonly FederationOperation[] = [
   { weight: 4, run: redact },
   { weight: 1, run: setDisplayName },
   { weight: 2, run: setTyping },
+  { weight: 8, run: read },
+  { weight: 6, run: sendToDevice },
+  { weight: 1, run: rotateKey },
 ];
 const totalWeight = operations.reduce((sum, { weight }) => sum + weight, 0);
 
@@ -115,4 +118,28 @@ async function setDisplayName({ person }: Deed): Promise<void> {
 async function setTyping({ person, roomId }: Deed): Promise<void> {
   const path = `${roomPath(roomId)}/typing/${encodeURIComponent(person.userId)}`;
   await person.ask("typing", "PUT", path, { typing: person.random.chance(0.6), timeout: 20_000 });
+}
+
+/** Has read what the person's client has seen last. */
+async function read({ person, roomId }: Deed): Promise<void> {
+  const seen = person.client.rooms.get(roomId)?.items.findLast((item) => item.kind === "event");
+  if (seen?.kind !== "event") return;
+  const path = `${roomPath(roomId)}/receipt/m.read/${encodeURIComponent(seen.eventId)}`;
+  await person.ask("receipt", "POST", path, {});
+}
+
+async function sendToDevice({ person, everybody }: Deed): Promise<void> {
+  const { random, ledger } = person;
+  const { userId, client } = random.pick(everybody);
+  const id = person.unique("d");
+  const message = { deviceId: client.deviceId, isPromised: false };
+  ledger.toDevice.set(id, message);
+  const messages = { [userId]: { [random.chance(0.5) ? "*" : client.deviceId]: { id } } };
+  const path = `/_matrix/client/v3/sendToDevice/org.example.message/${id}`;
+  message.isPromised = (await person.ask("to-device", "PUT", path, { messages })) !== null;
+}
+
+/** The operator of the person's server gives it a new key. */
+async function rotateKey({ person }: Deed): Promise<void> {
+  await person.server.rotateKey();
 }

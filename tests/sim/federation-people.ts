@@ -82,6 +82,11 @@ export class Resident {
     return null;
   }
 
+  /** Asks once for what may well be refused. */
+  async askOnce(method: string, path: string): Promise<void> {
+    await this.#request(method, path);
+  }
+
   /** As {@link ask}, for what makes an event: from then on it must not be lost. */
   async askForEvent(name: string, roomId: RoomId, request: Asked): Promise<EventId | null> {
     const answer = await this.ask(name, request.method, request.path, request.body);

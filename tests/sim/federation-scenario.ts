@@ -3,9 +3,17 @@ import { type RoomId, trusted } from "../../shared/ids.ts";
 import { stringField } from "../../shared/json.ts";
 import type { EgressRpc } from "../../shared/rpc/egress.ts";
 import { foreverMs, SimClient } from "./clients.ts";
-import { type FaultRates, faultRatesOf } from "./faults.ts";
+import { faultRatesOf } from "./faults.ts";
 import { ByzantineServer } from "./federation-byzantine.ts";
-import { checkQueues, checkRoom, checkTimeline, copiesOf } from "./federation-invariants.ts";
+import {
+  checkDead,
+  checkQueues,
+  checkReceipts,
+  checkRoom,
+  checkTimeline,
+  checkToDevice,
+  copiesOf,
+} from "./federation-invariants.ts";
 import { FederationLedger } from "./federation-ledger.ts";
 import { Network } from "./federation-network.ts";
 import { doSomething } from "./federation-operations.ts";
@@ -53,7 +61,12 @@ export async function runFederation(options: FederationOptions): Promise<Federat
   const random = seededRandom(`federation ${options.seed}`);
   const { kinds = productionKinds, plantEgress } = options;
   const plant = plantEgress === undefined ? {} : { plantEgress };
-  const network = new Network({ random: random.fork("network"), rates: ratesOf(random), kinds, ...plant });
+  const network = new Network({
+    random: random.fork("network"),
+    rates: faultRatesOf(random.fork("rates")),
+    kinds,
+    ...plant,
+  });
   network.scheduler.onTrace = options.onTrace ?? null;
   const run = new Run(network, random, options);
   const violations: string[] = [];
@@ -80,17 +93,6 @@ export async function runFederation(options: FederationOptions): Promise<Federat
   };
 }
 
-/** Servers have clocks of their own, so that time jumps for none of them here. */
-function ratesOf(random: Random): FaultRates {
-  return { ...faultRatesOf(random.fork("rates")), clockJump: 0 };
-}
-
-/**
- * Whether all servers have each other's keys from the beginning. Without, a server may join while the keys of another can be
- * had from nobody: it leaves that one's events out of the state, and does not come back for them.
- */
-const knowsKeys = process.env.SIM_COLD_KEYS === undefined;
-
 class Run {
   readonly ledger = new FederationLedger();
   eventCount = 0;
@@ -116,6 +118,8 @@ class Run {
     await this.#within(this.#settleDown());
     if (this.#network.hasViolations) return;
     faults.isOn = true;
+    // Who joins while a server is away then has its keys from nobody.
+    this.#network.hasNotaries = !this.#random.fork("notaries").chance(0.3);
     const weather = new Weather(this.#network, this.#random.fork("weather"));
     void weather.run();
     await this.#within(this.#live());
@@ -156,34 +160,9 @@ class Run {
       this.#byzantine = new ByzantineServer(this.#network, "evil.test", this.#random.fork("byzantine"));
       await this.#byzantine.join(roomId, founder.server.name, this.#version);
     }
-    if (knowsKeys) await this.#exchangeKeys();
     for (const copy of copiesOf(this.#network.servers.values(), roomId)) {
       for (const eventId of copy.events.keys()) this.ledger.old.add(eventId);
     }
-  }
-
-  /** All have each other's keys. */
-  async #exchangeKeys(): Promise<void> {
-    const servers = [...this.#network.servers.values()];
-    const keys = await Promise.all(
-      servers.map(async ({ name, world }) => {
-        const key = await world.outside("setup").server(trusted.serverName(name)).getSigningKey();
-        return { name: trusted.serverName(name), keyId: key.keyId };
-      }),
-    );
-    if (this.#byzantine !== null) keys.push(this.#byzantine.key);
-    const validAt = this.#network.scheduler.clock.now();
-    const asked = servers.flatMap(({ name, world }) =>
-      keys
-        .filter((key) => key.name !== name)
-        .map((key) =>
-          world
-            .outside("setup")
-            .server(key.name)
-            .getVerifyKeys({ keyIds: [key.keyId], validAt }),
-        ),
-    );
-    await Promise.all(asked);
   }
 
   async #register(server: SimServer, name: string): Promise<Resident> {
@@ -260,17 +239,23 @@ class Run {
     }
   }
 
-  /** What a server that is gone for good costs in a day. */
+  /** What a server that is gone for good costs in a day, in which others have to do with it all the time. */
   async #outlive(byzantine: ByzantineServer): Promise<void> {
     byzantine.isDead = true;
-    const { requestsTo } = this.#network;
+    const { requests, servers, scheduler } = this.#network;
+    requests.clear();
+    const untilMs = scheduler.clock.elapsedMs + dayMs;
     await this.#lastWords();
-    requestsTo.clear();
-    await this.#rest(dayMs);
-    const perServer = (requestsTo.get(byzantine.name) ?? 0) / this.#network.servers.size;
-    if (perServer > maxRequestsPerDay) {
-      const [server] = this.#network.servers.values();
-      server?.world.violations.push(`a dead server was asked ${perServer} times a day by each`);
+    while (scheduler.clock.elapsedMs < untilMs && !this.#network.hasViolations) {
+      const person = this.#random.pick(this.#people);
+      const path = `/_matrix/client/v3/profile/${encodeURIComponent(byzantine.userId)}`;
+      await this.#within(person.askOnce("GET", path));
+      await this.#rest(Math.min(this.#random.int(1, 6) * 60 * 60_000, untilMs - scheduler.clock.elapsedMs));
+    }
+    for (const server of servers.values()) {
+      const count = requests.get(`${server.name}>${byzantine.name}`) ?? 0;
+      if (count > maxRequestsPerDay) server.world.violations.push(`a dead server was asked ${count} times a day`);
+      server.world.violations.push(...checkDead(server, byzantine.name, this.ledger.rooms.length));
     }
   }
 
@@ -299,6 +284,10 @@ class Run {
         const copy = copies.find((each) => each.server === server);
         if (copy !== undefined) server.world.violations.push(...checkTimeline(client, copy));
       }
+      copies[0]?.server.world.violations.push(...checkReceipts(copies, this.#people, this.#residents));
+    }
+    for (const { client, server } of this.#people) {
+      server.world.violations.push(...checkToDevice(client, this.ledger));
     }
     for (const server of servers)
       server.world.violations.push(...checkQueues(server, (name) => name === this.#byzantine?.name));

@@ -1,5 +1,6 @@
 /** One homeserver of several: a world of actors, with a gateway before it and an egress behind it. */
 import type { Services } from "../../shared/endpoint.ts";
+import { trusted } from "../../shared/ids.ts";
 import { clientOf } from "../../shared/rpc/actors.ts";
 import type { EgressRpc } from "../../shared/rpc/egress.ts";
 import type { Client } from "../../shared/rpc/reply.ts";
@@ -8,7 +9,8 @@ import { egressRpc } from "../../workers/egress/rpc.ts";
 import { allEndpoints } from "../../workers/gateway/gateway.ts";
 import { makeRouter } from "../../workers/gateway/router.ts";
 import type { Call, Caller, Ending, Life } from "./calls.ts";
-import { type Faults, SimulatedFault } from "./faults.ts";
+import { ServerClock } from "./clock.ts";
+import { type Faults, isSimulated, SimulatedFault } from "./faults.ts";
 import type { ActorKind, KindName } from "./host.ts";
 import { type Background, type Invocation, Invocations } from "./invocations.ts";
 import { repeatableMethods } from "./kinds.ts";
@@ -53,7 +55,7 @@ export class SimServer {
       rates: faults.rates,
       kinds: options.kinds,
       repeatable: repeatableMethods,
-      site: { serverName: name, scheduler, faults, egressFor },
+      site: { serverName: name, scheduler, clock: new ServerClock(scheduler.clock), faults, egressFor },
     });
   }
 
@@ -72,6 +74,15 @@ export class SimServer {
     });
   }
 
+  /** Gives the server a new signing key, if its actor can be had. */
+  async rotateKey(): Promise<void> {
+    try {
+      await this.world.outside(`${this.name}'s operator`).server(trusted.serverName(this.name)).rotateSigningKey();
+    } catch (thrown) {
+      if (!isSimulated(thrown)) this.world.report("the operator", thrown);
+    }
+  }
+
   shutDown(): void {
     this.world.shutDown();
     for (const invocation of this.invocations.running) invocation.die("its server went down");
@@ -82,13 +93,12 @@ export class SimServer {
   }
 
   #services(request: Request, caller: Caller): Services {
-    const { scheduler } = this.#options.wire;
     return {
       actors: this.world.actorsFor(caller),
       egress: this.#egressFor(caller),
       config: this.world.config,
       support: { contact: null, page: null },
-      clock: scheduler.clock,
+      clock: this.world.clock,
       random: this.#random,
       log: this.world.logOf(caller.label),
       clientAddress: null,
@@ -111,7 +121,7 @@ export class SimServer {
   #egressFor(caller: Caller): Client<EgressRpc> {
     const callee = {
       label: `${this.name}/egress`,
-      isRepeatable: () => false,
+      isRepeatable: (method: string) => repeatableMethods.has(`egress.${method}`),
       execute: (call: Call, ending: Ending) => this.#runEgress(call, ending),
     };
     const get = (_target: object, method: string | symbol): unknown => {
@@ -152,7 +162,7 @@ export class SimServer {
     return {
       actors: this.world.actorsFor({ label, instance: invocation }),
       config: this.world.config,
-      clock: wire.scheduler.clock,
+      clock: this.world.clock,
       random: this.#random,
       log: this.world.logOf(label),
       transport: {

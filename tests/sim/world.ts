@@ -13,6 +13,7 @@ import { describeError, type LogFields } from "../../shared/log.ts";
 import { type Actors, actorsOf } from "../../shared/rpc/actors.ts";
 import { noEgress } from "../support/no-egress.ts";
 import type { Call, Callee, Caller, Ending, Site } from "./calls.ts";
+import type { WallClock } from "./clock.ts";
 import { newSimDirectory, type SimDirectory } from "./directory.ts";
 import { type FaultRates, Faults, isSimulated, SimulatedFault } from "./faults.ts";
 import { type ActorKind, type HeldRequest, Host, Instance, type KindName } from "./host.ts";
@@ -35,6 +36,7 @@ const retryAfterMs = 2_000;
 
 export class World {
   readonly scheduler: Scheduler;
+  readonly clock: WallClock;
   readonly faults: Faults;
   /** What must not have happened, in words. */
   readonly violations: string[] = [];
@@ -49,6 +51,7 @@ export class World {
     this.#options = options;
     const { site } = options;
     this.scheduler = site?.scheduler ?? new Scheduler(options.random.fork("order"));
+    this.clock = site?.clock ?? this.scheduler.clock;
     this.faults = site?.faults ?? new Faults(options.random.fork("faults"), options.rates);
     this.directory = newSimDirectory(this.scheduler, this.faults);
     const variables = { SERVER_NAME: site?.serverName ?? "sim.test", REGISTRATION: "open", RATE_LIMITS: "off" };
@@ -172,12 +175,14 @@ export class World {
   #strike(): void {
     if (!this.faults.isOn) return;
     for (const kind of ["eviction", "crash"] as const) if (this.faults.strikes(kind)) this.evictOne(kind);
-    if (this.faults.strikes("clockJump")) this.#jumpClock(this.faults.random.int(1_000, 3_600_000));
+    if (this.faults.strikes("clockJump")) this.jumpClock();
   }
 
-  #jumpClock(byMs: number): void {
+  /** Sets the clock forward, by an hour at most. */
+  jumpClock(): void {
+    const byMs = this.faults.random.int(1_000, 3_600_000);
     this.scheduler.note(`clock jumps by ${byMs}`);
-    this.scheduler.clock.jump(byMs);
+    this.clock.jump(byMs);
     for (const host of this.#hosts.values()) this.#postAlarm(host);
   }
 
@@ -194,7 +199,7 @@ export class World {
   }
 
   #contextOf(host: Host, instance: Instance): Omit<ActorContext, "sql"> {
-    const { clock } = this.scheduler;
+    const { clock } = this;
     const random = this.#options.random.fork(`${host.label}/${this.scheduler.stepCount}`);
     return {
       actors: this.actorsFor({ label: host.label, instance }),
@@ -331,16 +336,16 @@ export class World {
     const at = host.storage.alarmAt();
     if (at === null) return;
     const lateMs = this.faults.strikes("lateAlarm") ? this.faults.random.int(1, 30_000) : 0;
-    this.scheduler.post(`${host.label} alarm`, this.scheduler.clock.untilMs(at) + lateMs, () => this.#fireAlarm(host));
+    this.scheduler.post(`${host.label} alarm`, this.clock.untilMs(at) + lateMs, () => this.#fireAlarm(host));
   }
 
   #fireAlarm(host: Host): void {
     const at = host.storage.alarmAt();
-    if (at === null || at > this.scheduler.clock.now() || this.isDown || host.instance?.isServingAlarm === true) return;
+    if (at === null || at > this.clock.now() || this.isDown || host.instance?.isServingAlarm === true) return;
     const instance = this.#alive(host);
     // The platform runs an alarm again when its handler did not end, unless the next one is set already.
     const again = (): void => {
-      if (host.storage.alarmAt() === null) this.#setAlarm(host, this.scheduler.clock.now() + retryAfterMs);
+      if (host.storage.alarmAt() === null) this.#setAlarm(host, this.clock.now() + retryAfterMs);
     };
     host.storage.setAlarm(null);
     if (!instance.isAlive || this.faults.strikes("repeatedAlarm")) again();
@@ -355,7 +360,7 @@ export class World {
     instance.inbound.add(died);
     instance.isServingAlarm = true;
     instance.alarm
-      .serve(this.scheduler.clock.now(), () => instance.actor.onAlarm())
+      .serve(this.clock.now(), () => instance.actor.onAlarm())
       .catch((thrown: unknown) => this.report(`alarm of ${host.label}`, thrown))
       .then(end);
   }

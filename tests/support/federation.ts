@@ -13,7 +13,7 @@ import { describeError, type LogFields } from "../../shared/log.ts";
 import { type Actors, actorsOf, clientOf } from "../../shared/rpc/actors.ts";
 import type { EgressRpc } from "../../shared/rpc/egress.ts";
 import type { Client } from "../../shared/rpc/reply.ts";
-import type { Answered, EgressContext, Exchange, Target } from "../../workers/egress/context.ts";
+import type { Answered, EgressContext, Exchange, SrvRecord, Target } from "../../workers/egress/context.ts";
 import { egressRpc } from "../../workers/egress/rpc.ts";
 import { allEndpoints } from "../../workers/gateway/gateway.ts";
 import { makeRouter } from "../../workers/gateway/router.ts";
@@ -122,6 +122,11 @@ export class Federation {
     this.#now = until;
   }
 
+  /** There are no SRV records unless a test says so. */
+  async resolveSrv(_name: string): Promise<SrvRecord[]> {
+    return [];
+  }
+
   async exchange(from: string, target: Target, request: Exchange): Promise<Answered> {
     await this.beforeExchange(from, target.tlsName, request.path);
     const url = `https://${target.hostHeader}${request.path}`;
@@ -157,6 +162,8 @@ export class FederatedServer {
   isUp = true;
   /** Stands between callers and all methods of actors and egress: a test may lose a call or its answer. */
   onCall: (method: string, call: () => Promise<unknown>) => Promise<unknown> = (_method, call) => call();
+  /** Is told of all calls of actors before they are made. */
+  onArguments: (method: string, args: readonly unknown[]) => void = () => undefined;
   readonly #federation: Federation;
   readonly #directory = openNodeDirectory();
   readonly #hosts = new Map<string, ActorHost>();
@@ -197,7 +204,7 @@ export class FederatedServer {
       log: this.#log(),
       transport: {
         exchange: (target, request) => federation.exchange(this.name, target, request),
-        resolveSrv: async () => [],
+        resolveSrv: (name) => federation.resolveSrv(name),
       },
       background: (task) => void federation.track(task().catch((thrown) => this.#failed("egress", thrown))),
     };
@@ -254,7 +261,10 @@ export class FederatedServer {
       {
         get: (_target, method) => {
           if (typeof method !== "string" || method === "then") return undefined;
-          return (...args: unknown[]) => this.onCall(method, () => transferring(host.actor.rpc, method)(...args));
+          return (...args: unknown[]) => {
+            this.onArguments(method, args);
+            return this.onCall(method, () => transferring(host.actor.rpc, method)(...args));
+          };
         },
       },
     );

@@ -7,7 +7,8 @@ import type { OutboundTransaction, PeerRequest } from "../../shared/rpc/egress.t
 import type { DeliveryOutcome } from "../../shared/rpc/server-peer.ts";
 import { readText } from "./bounded-body.ts";
 import type { EgressContext } from "./context.ts";
-import { type OpenedAnswer, openPeer } from "./request.ts";
+import { startDeadline } from "./deadline.ts";
+import { type OpenedAnswer, openOver } from "./request.ts";
 
 const timeoutMs = 60 * 1000;
 /** One line for each PDU is what a peer answers. */
@@ -20,12 +21,12 @@ const maxRetryAfterMs = 24 * 60 * 60 * 1000;
  * @see https://spec.matrix.org/v1.19/server-server-api/#put_matrixfederationv1sendtxnid
  */
 export async function deliver(egress: EgressContext, transaction: OutboundTransaction): Promise<void> {
-  const { destination, txnId } = transaction;
+  const { destination, txnId, originServerTs: sentTs } = transaction;
   const outcome = await send(egress, transaction).catch((thrown: unknown): DeliveryOutcome => {
     egress.log.error("a transaction could not be sent", { destination, txn_id: txnId, error: describeError(thrown) });
-    return { kind: "failed", reason: "an error of our own", retryAfterMs: null };
+    return { kind: "failed", reason: "an error of our own", retryAfterMs: null, requests: 0 };
   });
-  await egress.actors.server(destination).transactionEnded({ txnId, outcome });
+  await egress.actors.server(destination).transactionEnded({ txnId, sentTs, outcome });
 }
 
 async function send(egress: EgressContext, transaction: OutboundTransaction): Promise<DeliveryOutcome> {
@@ -38,15 +39,17 @@ async function send(egress: EgressContext, transaction: OutboundTransaction): Pr
     timeoutMs: Math.min(timeoutMs, egress.maxBackgroundMs ?? timeoutMs),
     maxBytes: maxAnswerBytes,
   };
-  const opened = await openPeer(egress, request);
-  if (opened.kind === "unreachable") return { kind: "failed", reason: opened.reason, retryAfterMs: null };
+  const deadline = startDeadline(request.timeoutMs);
+  const { opened, requests } = await openOver(egress, request, { route: transaction.route, deadline });
+  if (opened.kind === "unreachable") return { kind: "failed", reason: opened.reason, retryAfterMs: null, requests };
   // Whatever the body turns out to be, the status says whether the transaction was taken.
   const text = await readText(opened.body).catch(() => "");
   const answer = parseObject(text);
   if (opened.status === 200) return delivered(egress, transaction, answer);
   const reason = `status ${opened.status} ${String(field(answer, "errcode") ?? "")}`.trim().slice(0, 100);
   if (opened.status === 429 || opened.status >= 500) {
-    return { kind: "failed", reason, retryAfterMs: retryAfter(egress, opened, answer) };
+    const inVain = opened.status === 429 ? 0 : Math.max(1, requests);
+    return { kind: "failed", reason, retryAfterMs: retryAfter(egress, opened, answer), requests: inVain };
   }
   return { kind: "refused", status: opened.status, reason };
 }

@@ -4,19 +4,16 @@
  */
 import type { RandomSource } from "../../shared/clock.ts";
 import type { ServerName } from "../../shared/ids.ts";
-import type { FoundRoute, KnownRoute, Route } from "../../shared/rpc/server-peer.ts";
+import type { Discovered, Discovery } from "../../shared/rpc/egress.ts";
+import type { KnownRoute, Route } from "../../shared/rpc/server-peer.ts";
 import type { EgressContext, SrvRecord } from "./context.ts";
 import { orAborted, startDeadline } from "./deadline.ts";
-import { Unreachable } from "./exchange.ts";
 import { defaultPort, fixedRoute, splitServerName } from "./server-names.ts";
 import { fetchWellKnown, maxCacheMs, type WellKnown } from "./well-known.ts";
 
-/** A route, and how long it may be used. */
-export interface Discovered extends FoundRoute {
-  readonly validForMs: number;
-}
-
 const minute = 60 * 1000;
+/** Of the whole look-up: the `.well-known` and the SRV records each have their own within it. */
+const timeoutMs = 20_000;
 /** "Errors are recommended to be cached for up to an hour". */
 const maxErrorCacheMs = 60 * minute;
 const firstErrorCacheMs = 2 * minute;
@@ -27,33 +24,40 @@ const minSrvCacheMs = minute;
 const maxTargets = 8;
 
 /**
- * The route of a name that needs no looking up (steps 1 and 2); null for any other.
- * @throws Unreachable for a name that can be nobody's
- */
-export function routeWithoutLookup(name: ServerName): Route | null {
-  const parts = splitServerName(name);
-  if (parts === null) throw new Unreachable("not a name that can be resolved");
-  return fixedRoute(name, parts);
-}
-
-/**
- * Looks for the route to a server whose name is a host without a port (steps 3 to 6).
- * @param known the route that was stored last; kept for a while when the `.well-known` cannot be had.
+ * Looks for a server: the route that its name says (steps 1 and 2), or that is found for it (3 to 6).
+ * @param input.known the route that was stored last; kept for a while when the `.well-known` cannot be had.
  */
 export async function discover(
   egress: EgressContext,
-  name: ServerName,
-  known: KnownRoute | null,
+  { serverName, known }: { serverName: ServerName; known: KnownRoute | null },
+): Promise<Discovery> {
+  const parts = splitServerName(serverName);
+  if (parts === null) return { found: null, requests: 0 };
+  const fixed = fixedRoute(serverName, parts);
+  if (fixed !== null) {
+    return { found: { route: fixed, isDelegated: false, failures: 0, validForMs: maxCacheMs }, requests: 0 };
+  }
+  const deadline = startDeadline(timeoutMs);
+  try {
+    return { found: await lookFor(egress, { serverName, known }, deadline.signal), requests: 1 };
+  } finally {
+    deadline.stop();
+  }
+}
+
+async function lookFor(
+  egress: EgressContext,
+  { serverName, known }: { serverName: ServerName; known: KnownRoute | null },
   signal: AbortSignal,
 ): Promise<Discovered> {
-  const wellKnown = await fetchWellKnown(egress, name, signal);
+  const wellKnown = await fetchWellKnown(egress, serverName, signal);
   const failures = wellKnown.kind === "failed" ? (known?.failures ?? 0) + 1 : 0;
   const errorCacheMs = failures === 0 ? maxErrorCacheMs : errorBackoffMs(failures);
   // A host whose .well-known is away for a moment has not moved.
   if (wellKnown.kind === "failed" && known !== null && known.isDelegated && known.ageMs < maxCacheMs) {
     return { route: known.route, isDelegated: true, failures, validForMs: errorCacheMs };
   }
-  const { route, validForMs } = await routeAfter(egress, name, wellKnown, signal);
+  const { route, validForMs } = await routeAfter(egress, serverName, wellKnown, signal);
   const isDelegated = wellKnown.kind === "delegated";
   return { route, isDelegated, failures, validForMs: isDelegated ? validForMs : Math.min(validForMs, errorCacheMs) };
 }
@@ -76,7 +80,8 @@ async function routeAfter(
   signal: AbortSignal,
 ): Promise<TimedRoute> {
   if (wellKnown.kind !== "delegated") return lookUpHost(egress, name, signal);
-  const fixed = routeWithoutLookup(wellKnown.name);
+  const parts = splitServerName(wellKnown.name);
+  const fixed = parts === null ? null : fixedRoute(wellKnown.name, parts);
   if (fixed !== null) return { route: fixed, validForMs: wellKnown.validForMs };
   const { route, validForMs } = await lookUpHost(egress, wellKnown.name, signal);
   return { route, validForMs: Math.min(validForMs, wellKnown.validForMs) };

@@ -43,6 +43,15 @@ export class Egress extends WorkerEntrypoint<EgressEnv> implements EgressRpc {
   request(...args: Args<"request">) {
     return this.#rpc.request(...args);
   }
+  discover(...args: Args<"discover">) {
+    return this.#rpc.discover(...args);
+  }
+  fetchState(...args: Args<"fetchState">) {
+    return this.#rpc.fetchState(...args);
+  }
+  isKeyValid(...args: Args<"isKeyValid">) {
+    return this.#rpc.isKeyValid(...args);
+  }
   deliver(...args: Args<"deliver">) {
     return this.#rpc.deliver(...args);
   }
@@ -51,9 +60,6 @@ export class Egress extends WorkerEntrypoint<EgressEnv> implements EgressRpc {
   }
   completeState(...args: Args<"completeState">) {
     return this.#rpc.completeState(...args);
-  }
-  resumeJoin(...args: Args<"resumeJoin">) {
-    return this.#rpc.resumeJoin(...args);
   }
   leaveRoom(...args: Args<"leaveRoom">) {
     return this.#rpc.leaveRoom(...args);

@@ -7,11 +7,10 @@ import { authorizationHeader } from "../../shared/federation-api/x-matrix.ts";
 import { parseSignedJson } from "../../shared/json-text.ts";
 import { describeError } from "../../shared/log.ts";
 import type { PeerAnswer, PeerRequest } from "../../shared/rpc/egress.ts";
-import type { Route } from "../../shared/rpc/server-peer.ts";
+import type { Passage, Route } from "../../shared/rpc/server-peer.ts";
 import { boundedBody, readText } from "./bounded-body.ts";
 import type { Answered, EgressContext, Exchange } from "./context.ts";
-import { startDeadline } from "./deadline.ts";
-import { type Discovered, discover, routeWithoutLookup } from "./discovery.ts";
+import { type Deadline, orAborted, startDeadline } from "./deadline.ts";
 import { exchangeWith, Unreachable } from "./exchange.ts";
 import { currentSigningKey } from "./signing-key.ts";
 import { userAgent } from "./user-agent.ts";
@@ -43,23 +42,67 @@ export async function requestPeer(egress: EgressContext, request: PeerRequest): 
  * end or cancels it. Never throws for what the peer does; reading the body does.
  */
 export async function openPeer(egress: EgressContext, request: PeerRequest): Promise<OpenedAnswer> {
-  const { destination, maxBytes } = request;
+  const { destination, timeoutMs, isForStranger = false } = request;
   if (!mayTalkTo(egress.config, destination)) return unreachable(`${destination} is not to be talked to`);
-  const deadline = startDeadline(request.timeoutMs);
+  const deadline = startDeadline(timeoutMs);
+  const peer = egress.actors.server(destination);
+  let passage: Passage;
   try {
-    const headers = await headersOf(egress, request);
-    const found = await findRoute(egress, request, deadline.signal);
-    const { method, path, content } = request;
-    const exchange = { method, path, headers, body: content, signal: deadline.signal };
-    const answered = await exchangeWithAny(egress, found.route, exchange);
-    if (found.news !== null) await egress.actors.server(destination).setRoute(found.news);
-    const bounds = { maxBytes, signal: deadline.signal, onEnd: deadline.stop };
-    const body = boundedBody(answered.body, bounds);
-    return { kind: "answered", status: answered.status, headers: answered.headers, body };
+    passage = await orAborted(peer.fetchRoute({ isForStranger }), deadline.signal);
   } catch (thrown) {
     deadline.stop();
-    if (thrown instanceof Unreachable) return unreachable(thrown.message);
+    if (deadline.signal.aborted) return unreachable("not found in time");
     throw thrown;
+  }
+  if (passage.kind === "closed") {
+    deadline.stop();
+    return unreachable(passage.reason);
+  }
+  const { opened, requests } = await openOver(egress, request, { route: passage.route, deadline });
+  // What strangers cause is held against nobody.
+  if (requests > 0 && !passage.isAway && !isForStranger) await peer.noteContact({ isAnswered: false, requests });
+  if (passage.isTrial && isSuccess(opened)) await peer.noteContact({ isAnswered: true, requests: 1 });
+  return opened;
+}
+
+/** Whether the answer shows that the server is there and talks to us. What may stand before it refuses by itself. */
+export function isSuccess(opened: OpenedAnswer): boolean {
+  return opened.kind === "answered" && opened.status >= 200 && opened.status < 300;
+}
+
+/** What a proxy answers when nobody is behind it; Cloudflare's has numbers of its own. */
+function isFromProxy(status: number): boolean {
+  return (status >= 502 && status <= 504) || (status >= 520 && status <= 530);
+}
+
+/** An answer, and how many requests were not answered, or only by what stands before the server. */
+export interface Attempted {
+  readonly opened: OpenedAnswer;
+  readonly requests: number;
+}
+
+/** As {@link openPeer}, over a route that is known. */
+export async function openOver(
+  egress: EgressContext,
+  request: PeerRequest,
+  { route, deadline }: { route: Route; deadline: Deadline },
+): Promise<Attempted> {
+  const tally = { requests: 0 };
+  try {
+    const headers = await headersOf(egress, request);
+    const { method, path, content, maxBytes } = request;
+    const exchange = { method, path, headers, body: content, signal: deadline.signal };
+    const answered = await exchangeWithAny(egress, { route, exchange }, tally);
+    if (isFromProxy(answered.status)) tally.requests += 1;
+    const bounds = { maxBytes, signal: deadline.signal, onEnd: deadline.stop };
+    const body = boundedBody(answered.body, bounds);
+    const { status, headers: answerHeaders } = answered;
+    const requests = isFromProxy(status) ? tally.requests : 0;
+    return { opened: { kind: "answered", status, headers: answerHeaders, body }, requests };
+  } catch (thrown) {
+    deadline.stop();
+    if (!(thrown instanceof Unreachable)) throw thrown;
+    return { opened: unreachable(thrown.message), requests: tally.requests };
   }
 }
 
@@ -81,27 +124,12 @@ async function sign(egress: EgressContext, { destination, method, path, content 
   return authorizationHeader({ origin, destination, method, uri: path, content: parsed }, key);
 }
 
-/** A route, and what the peer's actor is to be told of it once the peer has answered. */
-interface RouteInUse {
-  readonly route: Route;
-  readonly news: Discovered | null;
-}
-
-async function findRoute(
-  egress: EgressContext,
-  { destination }: PeerRequest,
-  signal: AbortSignal,
-): Promise<RouteInUse> {
-  const fixed = routeWithoutLookup(destination);
-  if (fixed !== null) return { route: fixed, news: null };
-  const known = await egress.actors.server(destination).findRoute();
-  if (known?.isFresh) return { route: known.route, news: null };
-  const news = await discover(egress, destination, known, signal);
-  return { route: news.route, news };
-}
-
 /** Tries the targets in turn until one answers. Requests between servers may be repeated: each is idempotent. */
-async function exchangeWithAny(egress: EgressContext, route: Route, exchange: Exchange): Promise<Answered> {
+async function exchangeWithAny(
+  egress: EgressContext,
+  { route, exchange }: { route: Route; exchange: Exchange },
+  tally: { requests: number },
+): Promise<Answered> {
   const { hostHeader, tlsName } = route;
   const failures: string[] = [];
   for (const { host, port } of route.targets) {
@@ -110,6 +138,7 @@ async function exchangeWithAny(egress: EgressContext, route: Route, exchange: Ex
       return await exchangeWith(egress, { host, port, hostHeader, tlsName }, exchange);
     } catch (thrown) {
       if (!(thrown instanceof Unreachable)) throw thrown;
+      if (thrown.wasAsked) tally.requests += 1;
       failures.push(thrown.message);
     }
   }

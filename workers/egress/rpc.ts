@@ -2,9 +2,12 @@ import type { EgressRpc } from "../../shared/rpc/egress.ts";
 import { reply } from "../../shared/rpc/reply.ts";
 import type { EgressContext } from "./context.ts";
 import { deliver } from "./deliver.ts";
+import { discover } from "./discovery.ts";
+import { isKeyValid } from "./key-validity.ts";
 import { completeState } from "./procedures/complete-state.ts";
+import { fetchState } from "./procedures/fetch-state.ts";
 import { inviteUser } from "./procedures/invite.ts";
-import { joinRoom, resumeJoin } from "./procedures/join.ts";
+import { joinRoom } from "./procedures/join.ts";
 import { knockRoom } from "./procedures/knock.ts";
 import { leaveRoom, startLeave } from "./procedures/leave.ts";
 import { requestPeer } from "./request.ts";
@@ -13,6 +16,9 @@ import { requestPeer } from "./request.ts";
 export function egressRpc(egress: EgressContext): EgressRpc {
   return {
     request: (input) => reply(() => requestPeer(egress, input)),
+    discover: (input) => reply(() => discover(egress, input)),
+    fetchState: (input) => reply(() => fetchState(egress, input)),
+    isKeyValid: (input) => reply(() => isKeyValid(egress, input)),
     deliver: (input) =>
       reply(() => {
         egress.background(() => deliver(egress, input));
@@ -20,7 +26,6 @@ export function egressRpc(egress: EgressContext): EgressRpc {
       }),
     joinRoom: (input) => reply(() => joinRoom(egress, input)),
     completeState: (input) => reply(() => completeState(egress, input)),
-    resumeJoin: (input) => reply(() => resumeJoin(egress, input)),
     leaveRoom: (input) => reply(() => leaveRoom(egress, input)),
     startLeave: (input) => reply(() => startLeave(egress, input)),
     knockRoom: (input) => reply(() => knockRoom(egress, input)),

@@ -73,7 +73,8 @@ function nextHop(location: string, from?: URL): URL {
   return next;
 }
 
-function targetOf(url: URL): Target {
+/** Where a request to an `https` address goes. */
+export function targetOf(url: URL): Target {
   const host = url.hostname.replace(/^\[(.*)\]$/, "$1");
   return { host, port: url.port === "" ? 443 : Number(url.port), hostHeader: url.host, tlsName: host };
 }

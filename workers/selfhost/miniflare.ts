@@ -50,6 +50,8 @@ type WorkerOptions = NonNullable<MiniflareOptions["workers"]>[number];
 const workerName = "tessera";
 const outboundName = "outbound";
 const compatibilityDate = "2026-09-30";
+/** The same as in `wrangler.toml`. */
+const compatibilityFlags = ["enable_request_signal", "durable_object_io_tasks_prevent_eviction"];
 const modulesRoot = "/tessera";
 /** By binding: the class, and so the folder, of each kind of actor. */
 const actorClasses = { ROOM: "RoomActor", USER: "UserActor", SERVER: "ServerActor" } as const;
@@ -129,7 +131,7 @@ function worker(options: RuntimeOptions): WorkerOptions {
     config: {
       name: workerName,
       compatibilityDate,
-      compatibilityFlags: ["enable_request_signal"],
+      compatibilityFlags,
       manifest: { mainModule: "worker.js", modulesRoot, modules },
       env,
       exports: classes,

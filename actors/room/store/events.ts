@@ -270,8 +270,15 @@ export class EventsWriter extends EventsReader {
     this.sql.run(query, at.streamPosition, at.currentRoot, eventNid);
   }
 
-  /** Notes that a redaction applies. The JSON stays: only readers prune. */
-  setRedacted(eventNid: number, redactedBy: EventId): void {
+  /** Puts an event into the index of auth chains that was rejected when it came. */
+  setAuthPosition(eventNid: number, { chain, sequence }: ChainPosition): void {
+    this.caches.writes += 1;
+    this.caches.events.delete(eventNid);
+    this.sql.run("UPDATE events SET auth_chain = ?, auth_sequence = ? WHERE event_nid = ?", chain, sequence, eventNid);
+  }
+
+  /** Notes that a redaction applies, or (null) that none does. The JSON stays: only readers prune. */
+  setRedacted(eventNid: number, redactedBy: EventId | null): void {
     this.sql.run("UPDATE events SET redacted_by = ? WHERE event_nid = ?", redactedBy, eventNid);
     this.caches.events.delete(eventNid);
     this.caches.writes += 1;

@@ -1,24 +1,32 @@
 import type { Sql } from "../../../schema/sql.ts";
 import type { EventId, ServerName } from "../../../shared/ids.ts";
+import type { BegunAnswer } from "../../../shared/rpc/room-joining.ts";
 import type { StateRoot } from "../state-tree.ts";
 import type { RoomCaches } from "./cache.ts";
 import type { EventStatus } from "./events.ts";
 
-/** A room some of whose members are not known. */
+/** A room not all of which is known. */
 export interface PartialState {
   /** Stream position of the join. */
   readonly since: number;
   /** The state before the join, as it was told. */
   readonly toldRoot: StateRoot;
+  /** Members were left out, and are to be fetched. */
+  readonly lacksMembers: boolean;
+  /** Until when it is tried to verify the rest, ms since epoch; null: that is not begun. */
+  readonly unverifiedUntilTs: number | null;
+  /** The states here are what follows from all that is known. */
+  readonly isApplied: boolean;
   /** Who told it. */
   readonly server: ServerName;
   readonly workerId: string | null;
-  /** ms since epoch */
-  readonly leaseTs: number;
+  /** When the alarm finds another worker, where there is none, ms since epoch. */
   readonly retryTs: number;
   readonly attempts: number;
   /** The state that is being fetched, as far as it is here; null: none is. */
   readonly fetchedRoot: StateRoot;
+  /** The answer that it is of, as far as it was taken; null: none was begun. */
+  readonly begun: BegunAnswer | null;
   /** The last event whose states are found. */
   readonly replayed: number;
   /** The current state after it, and the events that were ends of the graph. */
@@ -48,12 +56,17 @@ export interface Found {
 type PartialRow = {
   since_position: number;
   told_root: number;
+  lacks_members: number;
+  unverified_until: number | null;
+  is_applied: number;
   server_name: ServerName;
   worker_id: string | null;
-  lease_ts: number;
   retry_ts: number;
   attempts: number;
   fetched_root: number | null;
+  fetched_from: ServerName | null;
+  fetched_events: number;
+  fetched_digest: string;
   replayed: number;
   current_root: number | null;
   ends: string;
@@ -67,8 +80,8 @@ type FoundRow = {
   current_root: number | null;
 };
 
-const columns = `since_position, told_root, server_name, worker_id, lease_ts, retry_ts, attempts, fetched_root, replayed,
-  current_root, ends`;
+const columns = `since_position, told_root, lacks_members, unverified_until, is_applied, server_name, worker_id, retry_ts, attempts, fetched_root, fetched_from,
+  fetched_events, fetched_digest, replayed, current_root, ends`;
 const eventColumns = "sequence, event_nid, told, is_partial, is_past";
 
 const isEvent = "event_nid = (SELECT event_nid FROM events WHERE event_id = ?)";
@@ -94,6 +107,11 @@ export class PartialStateReader {
     if (!this.isOn()) return null;
     const row = this.sql.one<PartialRow>(`SELECT ${columns} FROM partial_state WHERE id = 1`);
     return row === null ? null : partialStateOf(row);
+  }
+
+  /** Whether members of the room are still to be fetched. */
+  lacksMembers(): boolean {
+    return this.find()?.lacksMembers ?? false;
   }
 
   /** Events after one of them, in their order. */
@@ -124,6 +142,16 @@ export class PartialStateReader {
     return { status: row.status, before: row.root_before, after: row.root_after, current: row.current_root };
   }
 
+  /** Events that are not what they were found to be, in their order. */
+  changed(): { eventNid: number; was: EventStatus; isPast: boolean }[] {
+    return this.sql
+      .all<{ event_nid: number; status: EventStatus; is_past: number }>(
+        `SELECT f.event_nid, e.status, f.is_past FROM partial_state_events f JOIN events e ON e.event_nid = f.event_nid
+         WHERE f.status <> e.status ORDER BY f.sequence`,
+      )
+      .map((row) => ({ eventNid: row.event_nid, was: row.status, isPast: row.is_past === 1 }));
+  }
+
   /** Servers that were told to be in the room. */
   toldServers(): ServerName[] {
     const query = "SELECT server_name FROM partial_state_servers ORDER BY server_name";
@@ -140,35 +168,59 @@ export class PartialStateReader {
 
 /** Exists only inside a transaction. */
 export class PartialStateWriter extends PartialStateReader {
-  begin({
-    since,
-    toldRoot,
-    server,
-    nowMs,
-  }: {
-    since: number;
-    toldRoot: number;
-    server: ServerName;
-    nowMs: number;
-  }): void {
+  begin(
+    begun: Pick<PartialState, "since" | "server" | "lacksMembers" | "unverifiedUntilTs" | "retryTs"> & {
+      toldRoot: number;
+    },
+  ): void {
     this.#forget();
     this.sql.run(
-      `INSERT INTO partial_state (id, since_position, told_root, server_name, lease_ts, retry_ts)
-       VALUES (1, ?, ?, ?, 0, ?)`,
-      since,
-      toldRoot,
-      server,
-      nowMs,
+      `INSERT INTO partial_state (id, since_position, told_root, server_name, lacks_members, is_applied, unverified_until,
+         retry_ts) VALUES (1, ?1, ?2, ?3, ?4, 1 - ?4, ?5, ?6)`,
+      begun.since,
+      begun.toldRoot,
+      begun.server,
+      begun.lacksMembers ? 1 : 0,
+      begun.unverifiedUntilTs,
+      begun.retryTs,
     );
+  }
+
+  /** What is known has become the room's, and there is more to be verified: all is looked at anew when that comes. */
+  goOn(next: { since: number; toldRoot: StateRoot; unverifiedUntilTs: number; retryTs: number }): void {
+    this.sql.run(
+      `UPDATE partial_state SET since_position = ?, told_root = ?, lacks_members = 0, is_applied = 1, unverified_until = ?,
+         worker_id = NULL, retry_ts = ?, attempts = 0, replayed = 0, current_root = NULL, ends = '[]' WHERE id = 1`,
+      next.since,
+      next.toldRoot,
+      next.unverifiedUntilTs,
+      next.retryTs,
+    );
+    this.sql.run(
+      "UPDATE partial_state_events SET status = NULL, root_before = NULL, root_after = NULL, current_root = NULL",
+    );
+    this.sql.run("DELETE FROM partial_state_servers");
+  }
+
+  /** More of the state is known that was told before an event. */
+  setToldRoot(sequence: number, root: StateRoot): void {
+    const query = "UPDATE partial_state_events SET told = ? WHERE sequence = ?";
+    this.sql.run(query, JSON.stringify([root]), sequence);
+    this.setUnapplied();
+  }
+
+  /** All is to be looked at anew. */
+  setUnapplied(): void {
+    this.sql.run("UPDATE partial_state SET is_applied = 0 WHERE id = 1");
   }
 
   /** Forgets all but which times are past. */
   end(): void {
     if (!this.isOn()) return;
     this.#forget();
-    for (const table of ["partial_state", "partial_state_events", "partial_state_servers", "partial_state_waiting"]) {
-      this.sql.run(`DELETE FROM ${table}`);
-    }
+    const tables = ["", "_events", "_servers", "_waiting", "_unverified"];
+    for (const table of tables) this.sql.run(`DELETE FROM partial_state${table}`);
+    this.sql.run("DELETE FROM told_members");
   }
 
   insertPast(until: number, { since, toldRoot }: PartialState): void {
@@ -217,34 +269,35 @@ export class PartialStateWriter extends PartialStateReader {
     this.sql.run(query, replayed, currentRoot, JSON.stringify(ends));
   }
 
-  /** A worker begins, anew with what it fetches; the events that it has stored are here. */
-  setWorker(workerId: string, at: { leaseTs: number; attempts: number }): void {
-    this.sql.run("DELETE FROM partial_state_waiting");
-    this.sql.run(
-      "UPDATE partial_state SET worker_id = ?, lease_ts = ?, attempts = ?, fetched_root = NULL WHERE id = 1",
-      workerId,
-      at.leaseTs,
-      at.attempts,
-    );
-  }
-
-  setLease(leaseTs: number): void {
-    this.sql.run("UPDATE partial_state SET lease_ts = ? WHERE id = 1", leaseTs);
+  /** A worker begins where the last one ended. */
+  setWorker(workerId: string, at: { retryTs: number; attempts: number }): void {
+    const query = "UPDATE partial_state SET worker_id = ?, retry_ts = ?, attempts = ? WHERE id = 1";
+    this.sql.run(query, workerId, at.retryTs, at.attempts);
   }
 
   /** The worker has given up for now. */
   setIdle(retryTs: number): void {
-    this.sql.run("UPDATE partial_state SET worker_id = NULL, lease_ts = 0, retry_ts = ? WHERE id = 1", retryTs);
+    this.sql.run("UPDATE partial_state SET worker_id = NULL, retry_ts = ? WHERE id = 1", retryTs);
   }
 
+  /** More of a state is here. */
   setFetchedRoot(root: StateRoot): void {
     this.sql.run("UPDATE partial_state SET fetched_root = ? WHERE id = 1", root);
+  }
+
+  /** More of a server's answer was taken. */
+  setBegun({ server, events, digest }: BegunAnswer): void {
+    const query = "UPDATE partial_state SET fetched_from = ?, fetched_events = ?, fetched_digest = ? WHERE id = 1";
+    this.sql.run(query, server, events, digest);
   }
 
   /** What is fetched is of no use: the next server's is not mixed with it. */
   dropFetched(): void {
     this.sql.run("DELETE FROM partial_state_waiting");
-    this.setFetchedRoot(null);
+    this.sql.run(
+      `UPDATE partial_state SET fetched_root = NULL, fetched_from = NULL, fetched_events = 0, fetched_digest = ''
+       WHERE id = 1`,
+    );
   }
 
   /** The whole state before an event is known. */
@@ -277,12 +330,18 @@ function partialStateOf(row: PartialRow): PartialState {
   return {
     since: row.since_position,
     toldRoot: row.told_root,
+    lacksMembers: row.lacks_members === 1,
+    unverifiedUntilTs: row.unverified_until,
+    isApplied: row.is_applied === 1,
     server: row.server_name,
     workerId: row.worker_id,
-    leaseTs: row.lease_ts,
     retryTs: row.retry_ts,
     attempts: row.attempts,
     fetchedRoot: row.fetched_root,
+    begun:
+      row.fetched_from === null
+        ? null
+        : { server: row.fetched_from, events: row.fetched_events, digest: row.fetched_digest },
     replayed: row.replayed,
     currentRoot: row.current_root,
     ends: numbersOf(row.ends),

@@ -26,7 +26,10 @@ export interface JoinUnderWay {
   readonly retryTs: number;
 }
 
-/** An event that waits for one that authorizes it. */
+/** What events wait for that could not be verified because the keys of who signed them are not known. */
+export const forKeys = "keys";
+
+/** An event that waits for one that authorizes it, or to be verified. */
 export interface WaitingEvent {
   readonly eventId: EventId;
   readonly isState: boolean;
@@ -60,15 +63,18 @@ const importedTables = [
   "pending_redactions",
   "state_keys",
   "state_nodes",
+  "told_members",
 ];
+
+/** Where events wait: those of a join, of a state that is completed, or of a join that nobody could verify. */
+export type WaitingTable = "remote_join_events" | "partial_state_waiting" | "partial_state_unverified";
 
 /** SQL of the tables `remote_join` and `remote_join_events`. Writing methods are for use inside a transaction only. */
 export class RemoteJoinStore {
   readonly #sql: Sql;
-  readonly #waiting: string;
+  readonly #waiting: WaitingTable;
 
-  /** @param waiting where events wait: those of a join, or of a state that is completed. */
-  constructor(sql: Sql, waiting: "remote_join_events" | "partial_state_waiting" = "remote_join_events") {
+  constructor(sql: Sql, waiting: WaitingTable = "remote_join_events") {
     this.#sql = sql;
     this.#waiting = waiting;
   }
@@ -136,7 +142,7 @@ export class RemoteJoinStore {
   }
 
   /** An event of the state that is given once more as part of an auth chain stays one of the state. */
-  putWaiting(event: WaitingEvent, waitsFor: EventId): void {
+  putWaiting(event: WaitingEvent, waitsFor: EventId | typeof forKeys): void {
     this.#sql.run(
       `INSERT INTO ${this.#waiting} (event_id, is_state, waits_for, keys, pdu) VALUES (?, ?, ?, ?, ?)
        ON CONFLICT (event_id) DO UPDATE SET waits_for = excluded.waits_for, is_state = MAX(is_state, excluded.is_state)`,
@@ -163,6 +169,10 @@ export class RemoteJoinStore {
       keys: ringOf(row.keys),
       pdu: row.pdu,
     }));
+  }
+
+  isAnyWaiting(): boolean {
+    return this.#sql.one<{ found: number }>(`SELECT 1 AS found FROM ${this.#waiting} LIMIT 1`) !== null;
   }
 
   countWaiting(): number {

@@ -1,7 +1,9 @@
 import type { Sql } from "../../../schema/sql.ts";
 import { AliasesReader, AliasesWriter } from "./aliases.ts";
+import { ContactReader, ContactWriter } from "./contact.ts";
 import { InboxReader, InboxWriter } from "./inbox.ts";
 import { OutboxReader, OutboxWriter } from "./outbox.ts";
+import { ReceiptsReader, ReceiptsWriter } from "./receipts.ts";
 import { RegisterReader, RegisterWriter } from "./register.ts";
 import { RegistrationTokensReader, RegistrationTokensWriter } from "./registration-tokens.ts";
 import { RoutesReader, RoutesWriter } from "./routes.ts";
@@ -12,8 +14,10 @@ import { VerifyKeysReader, VerifyKeysWriter } from "./verify-keys.ts";
 /** What can be read at any time. */
 export interface ServerReader {
   readonly aliases: AliasesReader;
+  readonly contact: ContactReader;
   readonly inbox: InboxReader;
   readonly outbox: OutboxReader;
+  readonly receipts: ReceiptsReader;
   readonly register: RegisterReader;
   readonly registrationTokens: RegistrationTokensReader;
   readonly routes: RoutesReader;
@@ -25,8 +29,10 @@ export interface ServerReader {
 /** Exists only inside a transaction. */
 export interface ServerWriter {
   readonly aliases: AliasesWriter;
+  readonly contact: ContactWriter;
   readonly inbox: InboxWriter;
   readonly outbox: OutboxWriter;
+  readonly receipts: ReceiptsWriter;
   readonly register: RegisterWriter;
   readonly registrationTokens: RegistrationTokensWriter;
   readonly routes: RoutesWriter;
@@ -38,8 +44,10 @@ export interface ServerWriter {
 /** A server's database: readers at hand, writers only inside {@link ServerStore.transaction}. */
 export class ServerStore implements ServerReader {
   readonly aliases: AliasesReader;
+  readonly contact: ContactReader;
   readonly inbox: InboxReader;
   readonly outbox: OutboxReader;
+  readonly receipts: ReceiptsReader;
   readonly register: RegisterReader;
   readonly registrationTokens: RegistrationTokensReader;
   readonly routes: RoutesReader;
@@ -52,8 +60,10 @@ export class ServerStore implements ServerReader {
   constructor(sql: Sql) {
     this.#sql = sql;
     this.aliases = new AliasesReader(sql);
+    this.contact = new ContactReader(sql);
     this.inbox = new InboxReader(sql);
     this.outbox = new OutboxReader(sql);
+    this.receipts = new ReceiptsReader(sql);
     this.register = new RegisterReader(sql);
     this.registrationTokens = new RegistrationTokensReader(sql);
     this.routes = new RoutesReader(sql);
@@ -62,8 +72,10 @@ export class ServerStore implements ServerReader {
     this.verifyKeys = new VerifyKeysReader(sql);
     this.#writer = {
       aliases: new AliasesWriter(sql),
+      contact: new ContactWriter(sql),
       inbox: new InboxWriter(sql),
       outbox: new OutboxWriter(sql),
+      receipts: new ReceiptsWriter(sql),
       register: new RegisterWriter(sql),
       registrationTokens: new RegistrationTokensWriter(sql),
       routes: new RoutesWriter(sql),

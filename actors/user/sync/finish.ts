@@ -3,6 +3,7 @@ import { formatSyncToken, type SyncToken } from "../../../shared/matrix/stream-t
 import type { RoomSyncResult } from "../../../shared/rpc/room.ts";
 import type { SyncResult } from "../../../shared/rpc/user.ts";
 import type { UserContext } from "../context.ts";
+import { blocksInvites } from "../invite-permission.ts";
 import { wakeCountOf } from "../rooms.ts";
 import type { UserWriter } from "../store/index.ts";
 import type { RoomRead } from "../store/rooms.ts";
@@ -132,6 +133,8 @@ function roomSection(
   const hasNews = events.length > 0 && planned.room.membership === "join";
   const place = answer?.place ?? (hasNews ? "join" : null);
   if (place === null) return null;
+  // "invite events for this user already in the database, or received over federation, MUST NOT be served"
+  if (place === "invite" && blocksInvites(user)) return null;
   const section = answer?.section ?? {};
   const carriesAccountData = events.length > 0 && (place === "join" || place === "leave");
   const whole = carriesAccountData ? { ...section, account_data: { events } } : section;

@@ -92,6 +92,7 @@ async function askRoom(user: UserContext, request: SyncRequest, planned: Planned
       userId: user.userId,
       deviceId: request.deviceId,
       since: planned.since,
+      isIncremental: request.since !== null,
       fullState: request.fullState,
       filter: request.filter.roomJson,
       eventFormat: request.filter.eventFormat,

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import type { JsonObject } from "../../../shared/json.ts";
+import { parseRoomToken } from "../../../shared/matrix/stream-token.ts";
 import type { MembersInput } from "../../../shared/rpc/room.ts";
-import { at, listAt } from "./sync-client.ts";
+import { at, listAt, sync } from "./sync-client.ts";
 import { alice, bob, carol, createWorld, dave, membership, message, refusalOf, state, type TestRoom } from "./world.ts";
 
 async function roomOfFour(): Promise<TestRoom> {
@@ -45,6 +46,20 @@ describe("getMembersByRoom", () => {
     await room.rpc.changeMembership(membership("leave", bob));
     expect(usersOf(await room.rpc.getMembers(input(alice, { at: then, membership: "join" })))).toEqual([alice, bob]);
     expect(usersOf(await room.rpc.getMembers(input(alice, { membership: "join" })))).toEqual([alice]);
+  });
+
+  it("gives the first members for a time before the room's beginning, where a timeline of all of it begins", async () => {
+    const room = await roomOfFour();
+    const timeline = await sync(room, alice, null, { filter: { timeline: { limit: 100 } } });
+    const beginning = parseRoomToken(String(at(timeline.section, "timeline", "prev_batch")));
+    expect(beginning).toBe(0);
+    for (const early of [beginning, 1, -5]) {
+      expect(usersOf(await room.rpc.getMembers(input(alice, { at: early })))).toEqual([alice]);
+    }
+    expect(usersOf(await room.rpc.getMembers(input(alice, { at: 0, membership: "leave" })))).toEqual([]);
+    await room.rpc.changeMembership(membership("leave", carol));
+    // Carol was never joined, and of the beginning she sees nothing.
+    expect(await refusalOf(room.rpc.getMembers(input(carol, { at: 0 })))).toEqual([403, "M_FORBIDDEN"]);
   });
 
   it("gives who has left the members of then", async () => {

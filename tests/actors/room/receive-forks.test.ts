@@ -1,10 +1,11 @@
 import { describe, expect, it } from "vitest";
 import { admitPdu } from "../../../actors/room/receive.ts";
 import { findCurrentState } from "../../../actors/room/state.ts";
-import { trusted } from "../../../shared/ids.ts";
+import { serverNameOf, trusted, type UserId } from "../../../shared/ids.ts";
 import { isObject } from "../../../shared/json.ts";
-import { user } from "../../support/room-builder.ts";
-import { currentLines, endsOf, give, giveOutlier, testKeys } from "./foreign.ts";
+import type { KeyRing } from "../../../shared/matrix/key-ring.ts";
+import { RoomBuilder, testVerifyKeysOf, user } from "../../support/room-builder.ts";
+import { currentLines, endsOf, foreignRoom, give, giveOutlier, testKeys } from "./foreign.ts";
 import { alice, bob, joinHere, kinds, scene } from "./foreign-scene.ts";
 import { alice as local, message, serverName } from "./world.ts";
 
@@ -21,6 +22,31 @@ describe("outliers", () => {
     );
     expect(findCurrentState(room.context.store, "m.room.topic", "")?.eventId).toBe(topic.eventId);
     expect(await kinds(room, [topic])).toEqual(["duplicate"]);
+  });
+
+  it("wait for the create event in version 12, which none of them names", async () => {
+    const built = RoomBuilder.open();
+    const room = foreignRoom(built);
+    const [create, join, levels] = built.events;
+    if (create === undefined || join === undefined || levels === undefined) throw new Error("the room is empty");
+    expect(giveOutlier(room, levels)).toMatchObject({ kind: "missing", authEvents: [join.eventId, create.eventId] });
+    expect(giveOutlier(room, join)).toMatchObject({ kind: "missing", authEvents: [create.eventId] });
+    const other = RoomBuilder.empty({ startTs: 1 }).create;
+    expect(giveOutlier(room, other)).toMatchObject({ kind: "dropped", reason: "the event is of another room" });
+    expect([create, join, levels].map((event) => giveOutlier(room, event).kind)).toEqual(
+      Array.from({ length: 3 }, () => "outlier"),
+    );
+  });
+
+  it("are not taken of a room that this server is not in", async () => {
+    const { built, room } = await scene();
+    const topic = built.make({ sender: alice, type: "m.room.topic", stateKey: "", content: { topic: "new" } });
+    const input = { pdus: [JSON.stringify(topic.pdu)], keys: ringOf(built.creator) };
+    expect(await room.rpc.receiveOutliers(input)).toMatchObject([
+      { kind: "dropped", reason: "this server is not in the room" },
+    ]);
+    await joinHere(built, room, local);
+    expect(await room.rpc.receiveOutliers(input)).toMatchObject([{ kind: "outlier" }]);
   });
 
   it("that were rejected stay so when they come as events of the graph", async () => {
@@ -122,11 +148,22 @@ describe("forks", () => {
   });
 });
 
+/** The key of a test server, as it travels. */
+function ringOf(userId: UserId): KeyRing {
+  const validUntilTs = Number.MAX_SAFE_INTEGER;
+  const keys = [...testVerifyKeysOf(serverNameOf(userId))].map(([keyId, key]) => [
+    keyId,
+    { key, validUntilTs, expiredTs: null },
+  ]);
+  return { [serverNameOf(userId)]: Object.fromEntries(keys) };
+}
+
 function syncInput(userId: typeof local, since: number | null) {
   return {
     userId,
     deviceId: trusted.deviceId("D"),
     since,
+    isIncremental: since !== null,
     fullState: false,
     filter: null,
     eventFormat: "client" as const,

@@ -11,6 +11,7 @@ export function syncInput(userId: UserId, since: number | null, changes: Partial
     userId,
     deviceId: trusted.deviceId(`${userId.slice(1, 2)}-device`),
     since,
+    isIncremental: since !== null,
     fullState: false,
     filter: null,
     eventFormat: "client",

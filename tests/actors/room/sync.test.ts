@@ -82,6 +82,17 @@ describe("syncRoom of a joined user", () => {
     expect(at(answer.section, "timeline", "limited")).toBe(true);
   });
 
+  it("is limited for who newly joined, whose client has a token: it may have looked into the room before", async () => {
+    const { room } = await publicRoom();
+    const filter = { timeline: { limit: 100 } };
+    const answer = await sync(room, bob, null, { filter, isIncremental: true });
+    expect(at(answer.section, "timeline")).toMatchObject({ limited: true, prev_batch: "p0" });
+    const next = await sync(room, bob, answer.readPosition, { filter, fullState: true });
+    expect(at(next.section, "timeline")).toMatchObject({ limited: false });
+    const never = await sync(room, carol, null, { filter, isIncremental: true });
+    expect(never.place).toBeNull();
+  });
+
   it("gives ten events where the filter names no number, and at most a thousand", async () => {
     const { room } = await publicRoom();
     await say(room, alice, ...Array.from({ length: 12 }, (_, index) => `m${index}`));

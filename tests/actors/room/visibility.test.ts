@@ -159,7 +159,7 @@ describe("client events", () => {
         eventFormat: "client" as const,
         useStateAfter: false,
       };
-      const rest = { since: null, ignoredUsers: [], pushRules: {} };
+      const rest = { since: null, isIncremental: false, ignoredUsers: [], pushRules: {} };
       answers.push(await room.rpc.syncRoom({ userId, ...input, ...rest }));
     }
     expect(JSON.stringify(answers)).not.toContain("secret");

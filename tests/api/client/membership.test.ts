@@ -27,6 +27,24 @@ describe("joinRoomById and joinRoom", () => {
     expectOk(await carol.get("v3/joined_rooms"), { joined_rooms: [roomId] });
   });
 
+  it("put what else the body says into the member event, but for what the server decides", async () => {
+    const [olga, pete] = [await server.user(), await server.user()];
+    const roomId = await makeRoom(olga, { preset: "public_chat" });
+    const own = { "org.example.mood": { is: ["good"] }, displayname: "Pete, here" };
+    const forged = { membership: "ban", join_authorised_via_users_server: olga.userId };
+    expectOk(await pete.post(path`v3/join/${roomId}`, { ...own, ...forged, reason: "hi" }), { room_id: roomId });
+    expect(await memberOf(olga, roomId, pete)).toEqual({ ...own, membership: "join", reason: "hi" });
+    const refuse = async (body: object) =>
+      expectError(await pete.post(path`v3/rooms/${roomId}/join`, { ...body }), 400, "M_BAD_JSON");
+    await refuse({ mood: 1.5 });
+    await refuse({ mood: "\ud800" });
+    await refuse({ reason: "\ud800" });
+    await refuse({ displayname: "x".repeat(257) });
+    expectError(await pete.post(path`v3/rooms/${roomId}/join`, { mood: "x".repeat(70_000) }), 413, "M_TOO_LARGE");
+    expectOk(await pete.post(path`v3/rooms/${roomId}/join`, own));
+    expect(await memberOf(olga, roomId, pete)).toEqual({ ...own, membership: "join" });
+  });
+
   it("refuse rooms that one may not join, does not know, or that are none", async () => {
     const [dora, erin] = [await server.user("dora"), await server.user("erin")];
     const roomId = await makeRoom(dora);

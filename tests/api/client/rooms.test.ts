@@ -166,7 +166,7 @@ describe("getRoomEvents", () => {
     };
     const back = await collect("b");
     expect(new Set(back).size).toBe(back.length);
-    expect(back.length).toBeGreaterThanOrEqual(18);
+    expect(back.length).toBeGreaterThanOrEqual(17);
     expect((await collect("f")).reverse()).toEqual(back);
   });
 
@@ -183,6 +183,9 @@ describe("getRoomEvents", () => {
       expectError(await get(query), 400, "M_INVALID_PARAM");
     }
     const sam = await server.user("sam");
-    expectError(await sam.get(path`v3/rooms/${roomId}/messages?dir=b`), 403, "M_FORBIDDEN");
+    // Also where a parameter is missing: who may not read the room learns nothing else of it.
+    for (const query of ["?dir=b", ""]) {
+      expectError(await sam.get(path`v3/rooms/${roomId}/messages` + query), 403, "M_FORBIDDEN");
+    }
   });
 });

@@ -92,6 +92,18 @@ describe("sync", () => {
     expect(bodies).toEqual(["one", "two"]);
   });
 
+  it("gives a room that is newly joined as limited, though all of it fits", async () => {
+    const [ivy, joe] = [await server.user(), await server.user()];
+    const roomId = await makeRoom(ivy, { preset: "public_chat" });
+    const since = await start(joe);
+    expectOk(await joe.post(path`v3/rooms/${roomId}/join`, {}));
+    const { body } = await joe.get(`v3/sync?since=${since}`);
+    expect(Object(body.rooms).join[roomId].timeline).toMatchObject({ limited: true });
+    await say(ivy, roomId, "one");
+    const next = await joe.get(`v3/sync?since=${String(body.next_batch)}&timeout=10000`);
+    expect(Object(next.body.rooms).join[roomId].timeline).toMatchObject({ limited: false });
+  });
+
   it("takes a filter by id or in place, a limit, full state, and state after", async () => {
     const ida = await server.user("ida");
     const roomId = await roomOf(ida);

@@ -140,8 +140,22 @@ func (s *Server) Kill() error {
 	return s.kill()
 }
 
-// Pause stops the server's processes where they are; the system still takes connections for it.
-func (s *Server) Pause() error { return s.signalGroup(syscall.SIGSTOP) }
+// Pause stops the server's processes where they are, and waits until the last thread has stopped; the system still takes
+// connections for it.
+func (s *Server) Pause() error {
+	if err := s.signalGroup(syscall.SIGSTOP); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for deadline := time.Now().Add(killTimeout); s.process != nil && !isGroupStopped(s.process.Process.Pid); {
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%s is not paused after %v", s.options.Name, killTimeout)
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return nil
+}
 
 // Unpause lets the server's processes go on.
 func (s *Server) Unpause() error { return s.signalGroup(syscall.SIGCONT) }

@@ -1,9 +1,13 @@
 package homeserver
 
 import (
+	"bytes"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
+	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 )
@@ -37,6 +41,26 @@ func privateMounts() *syscall.SysProcAttr {
 		UidMappings: own(os.Geteuid()),
 		GidMappings: own(os.Getegid()),
 	}
+}
+
+// isGroupStopped says whether every thread of a process group is stopped by a signal, or has ended.
+func isGroupStopped(group int) bool {
+	files, err := filepath.Glob("/proc/[0-9]*/task/[0-9]*/stat")
+	if err != nil {
+		panic(err)
+	}
+	for _, file := range files {
+		stat, err := os.ReadFile(file)
+		if err != nil {
+			continue // It has ended.
+		}
+		// The state, the parent and the group come after the command, which may have anything in it.
+		fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+		if len(fields) > 2 && fields[2] == strconv.Itoa(group) && !strings.Contains("TtZX", fields[0]) {
+			return false
+		}
+	}
+	return true
 }
 
 var (

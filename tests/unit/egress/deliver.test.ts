@@ -15,6 +15,7 @@ const peer = trusted.serverName("peer.test:8448");
 const path = "/_matrix/federation/v1/send/t%201";
 const transaction: OutboundTransaction = {
   destination: peer,
+  route: { targets: [{ host: "peer.test", port: 8448 }], hostHeader: peer, tlsName: "peer.test" },
   txnId: "t 1",
   pdus: ['{"depth":9223372036854775807,"content":{"n":1.0}}'],
   edus: [{ edu_type: "m.typing", content: {} }],
@@ -71,13 +72,16 @@ describe("deliver", () => {
     expect((await send(() => new Response("x".repeat(300_000)))).outcome).toEqual({ kind: "delivered" });
   });
 
-  it.each([500, 502, 503, 504, 429])("has failed for now with status %i", async (code) => {
+  it.each([
+    [500, 1],
+    [502, 1],
+    [503, 1],
+    [504, 1],
+    [429, 0],
+  ])("has failed for now with status %i", async (code, requests) => {
     const reason = `status ${code} M_X`;
-    expect((await send(status(code, { errcode: "M_X" }))).outcome).toEqual({
-      kind: "failed",
-      reason,
-      retryAfterMs: null,
-    });
+    const { outcome } = await send(status(code, { errcode: "M_X" }));
+    expect(outcome).toEqual({ kind: "failed", reason, retryAfterMs: null, requests });
   });
 
   it.each([400, 401, 403, 404, 413, 302])("was refused with status %i", async (code) => {
@@ -100,7 +104,7 @@ describe("deliver", () => {
   });
 
   it("has failed when nobody answers", async () => {
-    expect((await send(null)).outcome).toMatchObject({ kind: "failed", retryAfterMs: null });
+    expect((await send(null)).outcome).toMatchObject({ kind: "failed", retryAfterMs: null, requests: 1 });
   });
 
   it("leaves out what cannot be sent, so that it holds up nothing else", async () => {

@@ -41,11 +41,9 @@ export class EgressWorld {
   constructor(network: Network = {}, variables: Record<string, string> = {}) {
     this.network = network;
     this.server = this.federation.server("own.test", variables);
-    const transport = {
-      exchange: (target: Target, request: Exchange) => this.#exchange(target, request),
-      resolveSrv: (name: string) => this.#resolveSrv(name),
-    };
-    this.egress = { ...this.server.egressContext(), transport };
+    this.federation.exchange = (_from, target, request) => this.#exchange(target, request);
+    this.federation.resolveSrv = (name) => this.#resolveSrv(name);
+    this.egress = this.server.egressContext();
   }
 
   request(destination: string, changes: Partial<PeerRequest> = {}): Promise<PeerAnswer> {

@@ -12,12 +12,13 @@ describe("presetEvents", () => {
   it.each([
     ["private_chat", "invite", "can_join"],
     ["trusted_private_chat", "invite", "can_join"],
-    ["public_chat", "public", "forbidden"],
+    // Absent, it means `forbidden`.
+    ["public_chat", "public", null],
   ] as const)("%s has join rule %s, shared history, guests %s", (preset, joinRule, guestAccess) => {
     expect(presetEvents(preset).map((event) => [event.type, event.content])).toEqual([
       ["m.room.join_rules", { join_rule: joinRule }],
       ["m.room.history_visibility", { history_visibility: "shared" }],
-      ["m.room.guest_access", { guest_access: guestAccess }],
+      ...(guestAccess === null ? [] : [["m.room.guest_access", { guest_access: guestAccess }]]),
     ]);
     expect(defaultPreset("public")).toBe("public_chat");
     expect(defaultPreset("private")).toBe("private_chat");

@@ -1,6 +1,7 @@
 /** What joining, leaving and knocking by way of another server have in common. */
 import { makeMemberRequest, parseTemplate, sendMemberRequest } from "../../../shared/federation-api/handshakes.ts";
 import type { RoomId, ServerName, UserId } from "../../../shared/ids.ts";
+import type { JsonObject } from "../../../shared/json.ts";
 import type { PreparedMember } from "../../../shared/rpc/room-joining.ts";
 import type { HandshakeMembership } from "../../../shared/rpc/room-resident.ts";
 import type { EgressContext } from "../context.ts";
@@ -13,6 +14,8 @@ export interface Wish {
   readonly roomId: RoomId;
   readonly userId: UserId;
   readonly reason: string | null;
+  /** Further content of the member event. */
+  readonly content: JsonObject;
 }
 
 /** A member event that is ready to be sent. */
@@ -31,12 +34,13 @@ export async function prepareBy(
     readonly failover: ReadonlySet<string>;
   },
 ): Promise<ReadyMember> {
-  const { membership, roomId, userId, reason } = wish;
+  const { membership, roomId, userId, reason, content } = wish;
   const answer = await requestPeer(egress, makeMemberRequest(by.server, { membership, roomId, userId }));
   const template = parseTemplate(by.server, answerText(answer, by.failover));
   if (template === null) throw new NextServer("it offered no template");
   const { join } = by;
-  const prepared = await egress.actors.room(roomId).prepareMember({ join, membership, userId, reason, template });
+  const wanted = { join, membership, userId, reason, content, template };
+  const prepared = await egress.actors.room(roomId).prepareMember(wanted);
   if (prepared.kind === "unusable") throw new NextServer(prepared.reason);
   return { ...prepared, roomVersion: template.roomVersion };
 }

@@ -13,7 +13,7 @@ import type { PreparedInvite } from "../../../shared/rpc/room-joining.ts";
 import type { EgressContext } from "../context.ts";
 import { requestPeer } from "../request.ts";
 import { answerText, NextServer } from "./candidates.ts";
-import { sourcesOf } from "./join-state.ts";
+import { sourcesOf } from "./keys-of-answer.ts";
 
 /** Keys of one server that are asked for. */
 const maxKeyIds = 10;

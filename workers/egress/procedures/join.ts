@@ -7,7 +7,6 @@ import { parseAnswer, sendMemberRequest } from "../../../shared/federation-api/h
 import { fetchKeyRing } from "../../../shared/federation-api/key-ring.ts";
 import { type EventId, parseServerName, type ServerName } from "../../../shared/ids.ts";
 import { isObject, type JsonObject, objectField, withFields } from "../../../shared/json.ts";
-import { describeError } from "../../../shared/log.ts";
 import type { RemoteMembership } from "../../../shared/rpc/egress-membership.ts";
 import type { OmittedMembers } from "../../../shared/rpc/room-joining.ts";
 import { readText } from "../bounded-body.ts";
@@ -15,7 +14,9 @@ import type { EgressContext } from "../context.ts";
 import { openPeer } from "../request.ts";
 import { inTurn, isUnknownEndpoint, NextServer, refusalOf } from "./candidates.ts";
 import { prepareBy, type ReadyMember, type Wish } from "./handshake.ts";
-import { type StateBatch, sourcesOf, streamState } from "./join-state.ts";
+import { streamState } from "./join-state.ts";
+import { sourcesOf } from "./keys-of-answer.ts";
+import type { StateBatch } from "./state-batches.ts";
 
 /** How often it is looked anew whether another server is needed at all. */
 const maxRounds = 3;
@@ -38,28 +39,16 @@ interface Join extends RemoteMembership {
  *   known; M_UNKNOWN (502) when none could help
  */
 export async function joinRoom(egress: EgressContext, input: RemoteMembership): Promise<{ eventId: EventId }> {
-  const { roomId, userId, reason } = input;
+  const { roomId, userId, reason, content } = input;
   const room = egress.actors.room(roomId);
   for (let round = 0; round < maxRounds; round += 1) {
     const begun = await room.beginJoin(userId);
     if (begun !== null) return await joinElsewhere(egress, { ...input, ...begun, mayBeTaken: false });
-    const join = { action: "join", requester: userId, target: userId, reason, thirdPartySigned: null } as const;
-    const here = await room.changeMembership(join);
+    const join = { action: "join", requester: userId, target: userId, reason, content } as const;
+    const here = await room.changeMembership({ ...join, thirdPartySigned: null });
     if (here.eventId !== null) return here;
   }
   throw errors.badGateway("The room could not be joined");
-}
-
-/** The same behind the reply: whoever asked will not hear of it again. */
-export function resumeJoin(egress: EgressContext, input: RemoteMembership): null {
-  egress.background(async () => {
-    try {
-      await joinRoom(egress, input);
-    } catch (thrown) {
-      egress.log.warn("join not resumed", { room_id: input.roomId, error: describeError(thrown) });
-    }
-  });
-  return null;
 }
 
 async function joinElsewhere(egress: EgressContext, join: Join): Promise<{ eventId: EventId }> {
@@ -74,8 +63,8 @@ async function joinElsewhere(egress: EgressContext, join: Join): Promise<{ event
 }
 
 async function joinBy(egress: EgressContext, join: Join, server: ServerName): Promise<{ eventId: EventId }> {
-  const { joinId, roomId, userId, reason, servers } = join;
-  const wish: Wish = { membership: "join", roomId, userId, reason };
+  const { joinId, roomId, userId, reason, content, servers } = join;
+  const wish: Wish = { membership: "join", roomId, userId, reason, content };
   const by = { server, join: { joinId, servers: [...servers] }, failover };
   const member = await prepareBy(egress, wish, by);
   join.mayBeTaken = true;

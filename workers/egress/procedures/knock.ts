@@ -18,8 +18,8 @@ export function knockRoom(egress: EgressContext, input: RemoteMembership): Promi
 }
 
 async function knockBy(egress: EgressContext, input: RemoteMembership, server: ServerName): Promise<null> {
-  const { roomId, userId, reason } = input;
-  const wish: Wish = { membership: "knock", roomId, userId, reason };
+  const { roomId, userId, reason, content } = input;
+  const wish: Wish = { membership: "knock", roomId, userId, reason, content };
   const member = await prepareBy(egress, wish, { server, join: null, failover });
   const strippedState = parseKnockState(await sendBy(egress, wish, { server, member }));
   const { roomVersion, pdu } = member;

@@ -35,8 +35,8 @@ export function startLeave(egress: EgressContext, input: RemoteMembership): null
 }
 
 async function leaveBy(egress: EgressContext, input: RemoteMembership, server: ServerName): Promise<void> {
-  const { roomId, userId, reason } = input;
-  const wish: Wish = { membership: "leave", roomId, userId, reason };
+  const { roomId, userId, reason, content } = input;
+  const wish: Wish = { membership: "leave", roomId, userId, reason, content };
   const member = await prepareBy(egress, wish, { server, join: null, failover });
   await sendBy(egress, wish, { server, member });
   const { roomVersion, pdu } = member;

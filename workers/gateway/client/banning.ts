@@ -17,6 +17,7 @@ export const ban = endpoint(
       requester: auth.userId,
       target: body.user_id,
       reason: body.reason ?? null,
+      content: {},
       thirdPartySigned: null,
     });
     return {};
@@ -39,6 +40,7 @@ export const unban = endpoint(
       requester: auth.userId,
       target: body.user_id,
       reason: body.reason ?? null,
+      content: {},
       thirdPartySigned: null,
     });
     return {};

@@ -6,6 +6,7 @@ import { fetchHierarchy, type RemoteSummary } from "../../../shared/federation-a
 import { parseRoomId, type RoomId, type ServerName, type UserId } from "../../../shared/ids.ts";
 import { field, type JsonObject, objectField, stringField, withFields } from "../../../shared/json.ts";
 import { compareChildren, listedChild } from "../../../shared/matrix/content/space-child.ts";
+import type { Membership } from "../../../shared/rpc/room.ts";
 import type { RoomDescription, SpaceChild } from "../../../shared/rpc/room-spaces.ts";
 
 /** Rooms that one walk looks at, at most, and requests to other servers that it makes. */
@@ -18,6 +19,11 @@ const maxServers = 3;
 export interface HierarchyOptions {
   readonly suggestedOnly: boolean;
   readonly maxDepth: number;
+}
+
+/** A room as the user may see it; membership null: they have none. */
+export interface DescribedRoom extends RoomDescription {
+  readonly membership: Membership | null;
 }
 
 /** A room that is still to be looked at. */
@@ -54,7 +60,7 @@ export class HierarchyWalk {
     for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
       if (rooms.length >= count) return { rooms, isComplete: false };
       const { depth } = next;
-      const described = await this.#describe(next);
+      const described = await this.describe(next);
       if (described === null) {
         if (depth === 0) throw errors.forbidden("You are not allowed to view this room");
         continue;
@@ -72,16 +78,20 @@ export class HierarchyWalk {
     return { rooms, isComplete: true };
   }
 
-  /** Null: the user can neither join nor read the room, or nobody knows it. */
-  async #describe({ roomId, via }: Pending): Promise<RoomDescription | null> {
+  /**
+   * One room, and what the user is in it.
+   * @returns null: the user can neither join nor read the room, or nobody knows it.
+   */
+  async describe({ roomId, via }: Pick<Pending, "roomId" | "via">): Promise<DescribedRoom | null> {
     const { actors } = this.#services;
     const shown = await actors.room(roomId).describeRoom({ kind: "user", userId: this.#userId });
-    if (shown.kind === "open") return shown.description;
+    if (shown.kind === "open") return { ...shown.description, membership: shown.membership };
     if (shown.kind === "closed" || this.#inaccessible.has(roomId)) return null;
     const found = await this.#ask(roomId, via);
     if (found === null) return null;
     const { description, summary } = found;
-    return shown.isInvited || (await this.#isOpen(summary)) ? description : null;
+    const { membership } = shown;
+    return membership === "invite" || (await this.#isOpen(summary)) ? { ...description, membership } : null;
   }
 
   /** What others know of a room that this server is not in. */

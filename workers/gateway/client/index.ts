@@ -31,6 +31,7 @@ import * as registrationTokens from "./registration-tokens.ts";
 import * as roomEventByTimestamp from "./room-event-by-timestamp.ts";
 import * as roomSend from "./room-send.ts";
 import * as roomState from "./room-state.ts";
+import * as roomSummary from "./room-summary.ts";
 import * as roomUpgrades from "./room-upgrades.ts";
 import {
   getJoinedMembersByRoom,
@@ -89,6 +90,7 @@ export const clientEndpoints: readonly Endpoint[] = [
   ...Object.values(registrationTokens),
   ...Object.values(roomEventByTimestamp),
   ...Object.values(roomState),
+  ...Object.values(roomSummary),
   ...Object.values(roomUpgrades),
   getOneRoomEvent,
   getRoomStateWithKey,

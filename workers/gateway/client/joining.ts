@@ -1,7 +1,9 @@
 import type * as v from "valibot";
 import { endpoint, type Services } from "../../../shared/endpoint.ts";
 import type { UserId } from "../../../shared/ids.ts";
-import { ownMembershipBody } from "./membership-body.ts";
+import { withFields } from "../../../shared/json.ts";
+import { takeUpSigned } from "../federation/bound-invite.ts";
+import { joinBody } from "./membership-body.ts";
 import { changeOwnMembership, serversOf, viaQuery } from "./own-membership.ts";
 import { type ResolvedRoom, resolveRoom } from "./room-alias.ts";
 
@@ -14,7 +16,7 @@ export const joinRoomById = endpoint(
     aliases: ["/_matrix/client/r0/rooms/:roomId/join"],
     auth: "accessToken",
     rateLimit: "rc_joins",
-    body: ownMembershipBody,
+    body: joinBody,
     allowsEmptyBody: true,
   },
   (context) => join(context, context.auth.userId, { roomId: context.params.roomId, servers: [] }, context.body),
@@ -30,7 +32,7 @@ export const joinRoom = endpoint(
     auth: "accessToken",
     rateLimit: "rc_joins",
     query: viaQuery,
-    body: ownMembershipBody,
+    body: joinBody,
     allowsEmptyBody: true,
   },
   async (context) => {
@@ -39,11 +41,14 @@ export const joinRoom = endpoint(
   },
 );
 
-type JoinBody = v.InferOutput<typeof ownMembershipBody>;
+type JoinBody = v.InferOutput<typeof joinBody>;
 
 async function join(services: Services, userId: UserId, { roomId, servers }: ResolvedRoom, body: JoinBody) {
   const reason = body.reason ?? null;
-  const thirdPartySigned = body.third_party_signed ?? null;
-  await changeOwnMembership(services, { action: "join", userId, roomId, reason, thirdPartySigned, servers });
+  const signed = body.third_party_signed ?? null;
+  if (signed !== null) await takeUpSigned(services, { roomId, userId, signed });
+  const thirdPartySigned = null;
+  const content = withFields(body, { reason: undefined, third_party_signed: undefined });
+  await changeOwnMembership(services, { action: "join", userId, roomId, reason, content, thirdPartySigned, servers });
   return { room_id: roomId };
 }

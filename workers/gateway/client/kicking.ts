@@ -17,6 +17,7 @@ export const kick = endpoint(
       requester: auth.userId,
       target: body.user_id,
       reason: body.reason ?? null,
+      content: {},
       thirdPartySigned: null,
     });
     return {};

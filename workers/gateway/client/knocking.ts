@@ -22,6 +22,7 @@ export const knockRoom = endpoint(
       userId: context.auth.userId,
       roomId,
       reason: context.body.reason ?? null,
+      content: {},
       thirdPartySigned: null,
       servers,
     });

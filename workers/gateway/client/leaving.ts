@@ -19,6 +19,7 @@ export const leaveRoom = endpoint(
       userId: context.auth.userId,
       roomId: context.params.roomId,
       reason: context.body.reason ?? null,
+      content: {},
       thirdPartySigned: null,
       servers: [],
     });

@@ -7,5 +7,8 @@ export const ownMembershipBody = v.object({
   third_party_signed: v.nullish(anyObject),
 });
 
+/** A join says besides what it likes: it is content of the member event. */
+export const joinBody = v.intersect([ownMembershipBody, anyObject]);
+
 /** Whom a membership change is about, and why. */
 export const targetMembershipBody = v.object({ user_id: userId, reason: v.nullish(v.string()) });

@@ -24,7 +24,8 @@ export const getRoomEvents = endpoint(
     query: v.object({
       from: v.optional(v.string()),
       to: v.optional(v.string()),
-      dir: v.picklist(["b", "f"]),
+      // Required, but who may not read the room hears of that first.
+      dir: v.optional(v.picklist(["b", "f"])),
       limit: v.optional(queryInteger(maxLimit)),
       filter: v.optional(queryFilter),
     }),
@@ -39,7 +40,7 @@ export const getRoomEvents = endpoint(
       deviceId: auth.deviceId,
       from,
       to,
-      dir: query.dir,
+      dir: query.dir ?? null,
       limit: query.limit ?? defaultLimit,
       filter: query.filter ?? null,
     });

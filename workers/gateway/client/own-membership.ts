@@ -18,6 +18,8 @@ export interface OwnMembershipChange {
   readonly userId: UserId;
   readonly roomId: RoomId;
   readonly reason: string | null;
+  /** Further content of the member event, as the client gave it. */
+  readonly content: JsonObject;
   readonly thirdPartySigned: JsonObject | null;
   /** Servers that are said to know the room. */
   readonly servers: readonly ServerName[];
@@ -34,16 +36,17 @@ export function serversOf({ via, server_name }: v.InferOutput<typeof viaQuery>):
  *   in the room; M_UNKNOWN (502) when none could help
  */
 export async function changeOwnMembership({ actors, egress }: Services, change: OwnMembershipChange): Promise<void> {
-  const { action, userId, roomId, reason, thirdPartySigned } = change;
-  const input = { action, requester: userId, target: userId, reason, thirdPartySigned };
+  const { action, userId, roomId, reason, content, thirdPartySigned } = change;
+  const input = { action, requester: userId, target: userId, reason, content, thirdPartySigned };
   const here = await actors.room(roomId).changeMembership(input);
   if (here.eventId !== null) return;
   // Who invited is most likely to know of it.
   const known = [...new Set([...here.servers, ...change.servers])];
   const guessed = here.formerServers.length > 0 ? [...here.formerServers] : serverOf(roomId);
   const servers = known.length > 0 ? known : guessed;
-  const remote: RemoteMembership = { roomId, userId, reason, servers };
-  if (action === "join") await egress.joinRoom(remote);
+  const remote: RemoteMembership = { roomId, userId, reason, content, servers };
+  // The room sees it through, also when the client does not wait for it.
+  if (action === "join") await actors.room(roomId).joinByOthers(remote);
   else if (action === "knock") await egress.knockRoom(remote);
   else await egress.leaveRoom(remote);
 }
@@ -52,7 +55,7 @@ export async function changeOwnMembership({ actors, egress }: Services, change: 
  * Until room version 12, the server on which the room was made. Nothing says that it is in it still, and who names
  * servers wants the room by way of those.
  */
-function serverOf(roomId: RoomId): ServerName[] {
+export function serverOf(roomId: RoomId): ServerName[] {
   const server = parseServerName(roomId.slice(roomId.indexOf(":") + 1));
   return roomId.includes(":") && server !== null ? [server] : [];
 }

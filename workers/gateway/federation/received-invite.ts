@@ -59,7 +59,7 @@ export async function takeInvite(services: Services, sent: SentInvite): Promise<
   assertSigned(event, rules, { origin, keys: await fetchKeyRing({ actors, config }, [event.pdu]) });
   const invited = actors.user(target);
   if (!(await invited.exists())) throw errors.forbidden(`${target} cannot be invited`);
-  // Counts the invite against what the user may get.
+  // Whether the user takes invites; counts this one against what they may get.
   await invited.getMemberProfile("invite", roomId);
   const strippedState =
     statePdus === null

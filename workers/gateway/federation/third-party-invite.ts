@@ -1,12 +1,9 @@
 import * as v from "valibot";
-import { endpoint, type Services } from "../../../shared/endpoint.ts";
+import { endpoint } from "../../../shared/endpoint.ts";
 import { errors, MatrixError } from "../../../shared/errors.ts";
-import { mayTalkTo } from "../../../shared/federation-api/peers.ts";
-import { exchangeRequest } from "../../../shared/federation-api/third-party-invite.ts";
-import { type RoomId, serverNameOf, type UserId } from "../../../shared/ids.ts";
-import { field, type JsonObject, stringField } from "../../../shared/json.ts";
-import { plainObject } from "../../../shared/json-text.ts";
+import { serverNameOf } from "../../../shared/ids.ts";
 import { anyObject, roomId as roomIdText, userId as userIdText } from "../../../shared/validate.ts";
+import { assertKeysValid, plainSigned, takeUp } from "./bound-invite.ts";
 
 /** Invites of one notice that are looked at: whoever sends it has proven nothing. */
 const maxInvites = 20;
@@ -35,6 +32,7 @@ export const exchangeThirdPartyInvite = endpoint(
     if (serverNameOf(target) !== auth.origin) throw errors.forbidden(`${target} is not a user of ${auth.origin}`);
     const signed = plainSigned(content.third_party_invite.signed, target);
     const { roomId } = params;
+    await assertKeysValid({ actors, egress }, { roomId, origin: auth.origin, signed });
     const invite = await actors.room(roomId).exchangeInvite({ origin: auth.origin, sender, target, signed });
     await egress.inviteUser({ roomId, requester: sender, target, content: invite.content });
     return {};
@@ -72,37 +70,3 @@ export const onBindThirdPartyIdentifier = endpoint(
     return {};
   },
 );
-
-/** What the identity server has signed, if it is about that user. @throws MatrixError M_INVALID_PARAM */
-function plainSigned(value: JsonObject, target: UserId): JsonObject {
-  const signed = plainObject(value);
-  if (signed === null || stringField(signed, "mxid") !== target || typeof field(signed, "token") !== "string") {
-    throw errors.invalidParam("signed does not name the user and the token of the invite");
-  }
-  return signed;
-}
-
-/** Turns an invite of a local user's third-party id into one of theirs, here or through the server that sent it. */
-async function takeUp(
-  { actors, config, egress }: Services,
-  invite: { roomId: RoomId; sender: UserId; target: UserId; signed: JsonObject },
-): Promise<void> {
-  const { roomId, sender, target } = invite;
-  const user = actors.user(target);
-  if (serverNameOf(target) !== config.serverName || !(await user.exists())) {
-    throw errors.forbidden(`${target} is not a user of this server`);
-  }
-  // Counts the invite against what the user may get.
-  await user.getMemberProfile("invite", roomId);
-  try {
-    await actors.room(roomId).exchangeInvite({ origin: config.serverName, ...invite });
-    return;
-  } catch (thrown) {
-    if (!(thrown instanceof MatrixError) || thrown.errcode !== "M_NOT_FOUND") throw thrown;
-  }
-  const server = serverNameOf(sender);
-  if (!mayTalkTo(config, server)) throw errors.forbidden(`This server does not federate with ${server}`);
-  const answer = await egress.request(exchangeRequest(server, invite));
-  if (answer.kind === "unreachable") throw errors.badGateway(`${server} could not be had`);
-  if (answer.status !== 200) throw errors.forbidden(`${server} did not take up the invite`);
-}

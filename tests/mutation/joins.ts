@@ -1,0 +1,177 @@
+import { type Mutant, mutantsOf } from "./mutant.ts";
+
+const verdicts = "tests/federation/partial-verdicts.test.ts";
+const unverified = "tests/federation/unverified-state.test.ts";
+const lists = "tests/unit/federation-api/pdu-lists.test.ts";
+
+/** What a join leaves for later: what is not known yet, and what could not be verified. */
+export const joinMutants: Mutant[] = [
+  ...mutantsOf("actors/room/replay.ts", verdicts, [
+    [
+      "what was soft-failed on less knowledge",
+      'if (currentRoot === null) return "accepted";',
+      'if (currentRoot === null) return "accepted"; if (status === "soft_failed") return status;',
+      "is accepted when it is allowed",
+    ],
+    [
+      "what was rejected on less knowledge",
+      "const status = isAllowed ?",
+      'const status = isAllowed && record.status !== "rejected" ?',
+      "is accepted when it is allowed",
+    ],
+    [
+      "what was accepted on less knowledge",
+      'partialEvent, place) : "rejected";',
+      "partialEvent, place) : record.status;",
+      "stays refused when it is not allowed",
+    ],
+    [
+      "what was authorized by what was rejected",
+      ".map((record) => ({ ...record, status: statusNow(tx, record) }));",
+      ";",
+      "authorizes others",
+    ],
+    ["the index of what was rejected", "indexLate(tx, record);", "{}", "authorizes others"],
+    [
+      "a redaction that is none any more",
+      'if (was === "accepted") undoRedaction(tx, event);',
+      "",
+      "redacts nothing any more",
+    ],
+    [
+      "redactions of what was rejected",
+      'if (was === "rejected") applyPendingRedactions(tx, event, eventNid);',
+      "",
+      "is redacted by who had the right",
+    ],
+  ]),
+  ...mutantsOf("actors/room/redactions.ts", verdicts, [
+    [
+      "redactions of what may yet be accepted",
+      '|| (target.status === "rejected" && tx.partialState.isOn());',
+      ";",
+      "is redacted by who had the right",
+    ],
+  ]),
+  ...mutantsOf("actors/room/receive.ts", unverified, [
+    [
+      "the create event that nothing names",
+      "if (createEventId !== null) authMissing.push(createEventId);",
+      "",
+      "wait for the create event",
+      "tests/actors/room/receive-forks.test.ts",
+    ],
+    [
+      "a state that is told anew",
+      "prev.missing.length > 0 || receipt.isToldAnew === true",
+      "prev.missing.length > 0",
+      "joined again",
+    ],
+    [
+      "a signature by a key that is known",
+      "used.length > 0 && !used.some(",
+      "used.length > 0 || !used.some(",
+      "for good",
+    ],
+  ]),
+  ...mutantsOf("actors/room/receive-rpc.ts", "tests/actors/room/receive-forks.test.ts", [
+    [
+      "outliers of a room that this server is not in",
+      'if (!isResident(room, room.store)) return input.pdus.map(() => dropped("this server is not in the room"));',
+      "",
+      "are not taken of a room",
+    ],
+  ]),
+  ...mutantsOf("actors/room/import.ts", unverified, [
+    [
+      "events whose keys are not known",
+      'if (outcome.kind === "dropped" && mayPassLater(this.#room, outcome)) {',
+      "if (false) {",
+      "which becomes part of the state",
+    ],
+    [
+      "servers whose members cannot be verified",
+      "servers: [...serversInRoom, ...unverified]",
+      "servers: serversInRoom",
+      "which becomes part of the state",
+    ],
+  ]),
+  ...mutantsOf("actors/room/unverified-state.ts", unverified, [
+    [
+      "keys of servers that are not talked to",
+      "lacksKeysOf !== undefined && mayTalkTo(room.config, lacksKeysOf)",
+      "lacksKeysOf !== undefined",
+      "not talked to",
+    ],
+    ["the end of trying", "partial.unverifiedUntilTs <= room.clock.now()", "false", "given up on after a day"],
+    [
+      "pauses between tries",
+      "firstVerifyPauseMs * 2 ** partial.attempts, longestPauseMs",
+      "firstVerifyPauseMs, longestPauseMs",
+      "at the cost of few",
+    ],
+    [
+      "who tells what cannot be verified",
+      'mayTellAll: from === "remote_join_events"',
+      "mayTellAll: true",
+      "nothing but members",
+    ],
+  ]),
+  ...mutantsOf("actors/room/store/unverified.ts", "tests/actors/room/unverified.test.ts", [
+    ["how much is kept", "LIMIT MAX(0, ?2 - (SELECT COUNT(*) FROM partial_state_unverified))", "", "no more is kept"],
+  ]),
+  ...mutantsOf("actors/room/partial-state.ts", unverified, [
+    [
+      "whom nobody can verify",
+      "if (room.store.room.find() !== null && lacksMembers(room.store)) {",
+      "if (room.store.room.find() !== null && isPartial(room.store)) {",
+      "which becomes part of the state",
+    ],
+  ]),
+  ...mutantsOf("actors/room/maintenance.ts", unverified, [
+    [
+      "a room that a failed join takes with it",
+      "if (atAnyTime.includes(work) || room.store.room.find() !== null) await",
+      "await",
+      "by an alarm either",
+    ],
+  ]),
+  ...mutantsOf("workers/egress/procedures/verify-state.ts", unverified, [
+    [
+      "who is asked for the keys of others",
+      "possibleSignersOf(missing).has(server)) continue;",
+      "false) continue;",
+      "at the cost of few",
+    ],
+  ]),
+  ...mutantsOf("actors/server/fetch-missing.ts", "tests/federation/missing.test.ts", [
+    [
+      "a gap's state that cannot be verified now",
+      "search.isPatient = event.tries < patientTries;",
+      "search.isPatient = false;",
+      "waits for those keys",
+    ],
+    [
+      "a gap's state that never can be verified",
+      "search.isPatient = event.tries < patientTries;",
+      "search.isPatient = true;",
+      "does not wait for ever",
+    ],
+  ]),
+  ...mutantsOf("shared/matrix/pdu-text.ts", lists, [
+    [
+      "one bad event in an answer",
+      "return checked.ok ? checked.text : null;",
+      "return pduTextOf(pdu);",
+      "lone surrogate",
+    ],
+  ]),
+  ...mutantsOf("shared/json-text.ts", lists, [
+    [
+      "one event that is nested without end",
+      "isDeeperThan(text, maxSignedJsonDepth) ? cutBelow(text, maxSignedJsonDepth) : text, parseExactly",
+      "text, parseExactly",
+      "a hundred thousand times",
+    ],
+  ]),
+];
