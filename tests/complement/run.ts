@@ -6,6 +6,8 @@
  *   npm run test:complement -- tests/csapi          one package
  *   npm run test:complement -- --run TestLogin      tests by name, as for `go test -run`
  *   npm run test:complement -- --jobs 1             packages at a time (2), --timeout 20 minutes for each (15)
+ *
+ * COMPLEMENT_DIR names a checkout of the suite to take in place of the published module.
  */
 import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";

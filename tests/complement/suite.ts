@@ -1,7 +1,8 @@
 /** The suite's source, made fit to run processes: where it is, and the files of ours that stand in for some of its own. */
 import { execFile } from "node:child_process";
+import { existsSync } from "node:fs";
 import { copyFile, cp, mkdir, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import * as v from "valibot";
 import { suiteModule } from "./packages.ts";
@@ -30,33 +31,32 @@ const replacements: readonly (readonly [string, string])[] = [
 ];
 
 /**
- * Finds the suite, downloading the pinned version where this machine has none, and writes what runs it into a folder.
- *
- * A Go workspace that replaces the module (`GOWORK`) is obeyed.
+ * Finds the suite, and writes what runs it into a folder: the checkout that `COMPLEMENT_DIR` names or, without, the pinned
+ * version of the published module, downloaded where this machine has none.
  *
  * @throws SuiteUnavailable where Go is missing or does not get the module.
  */
 export async function prepareSuite(workFolder: string): Promise<Suite> {
-  const overlayFile = join(workFolder, "overlay.json");
-  const given = await findReplacement();
+  const folder = findCheckout() ?? join(workFolder, "suite");
+  await go(["version"], ownModule);
   // Go lets nothing stand in for a file of its module cache, so what was downloaded is copied.
-  const folder = given?.folder ?? join(workFolder, "suite");
-  if (given === null) await copyModule(await downloadModule(workFolder), folder);
+  if (!existsSync(folder)) await copyModule(await downloadModule(workFolder), folder);
   const replaced = replacements.map(([name, ours]) => [join(folder, name), ours]);
+  const overlayFile = join(workFolder, "overlay.json");
   await writeFile(overlayFile, JSON.stringify({ Replace: Object.fromEntries(replaced) }));
-  if (given !== null) return { folder: ownModule, overlayFile, workspaceFile: given.workspaceFile };
   const workspaceFile = join(workFolder, "go.work");
   await writeFile(workspaceFile, `go 1.25.0\n\nuse ${ownModule}\n\nreplace ${suiteModule} => ${folder}\n`);
   return { folder: ownModule, overlayFile, workspaceFile };
 }
 
-/** Finds the folder that a workspace of the caller's has in the place of the published module. */
-async function findReplacement(): Promise<{ readonly folder: string; readonly workspaceFile: string } | null> {
-  const workspaceFile = (await go(["env", "GOWORK"], ownModule)).trim();
-  if (workspaceFile === "" || workspaceFile === "off") return null;
-  const replace = "{{with .Replace}}{{.Dir}}{{end}}";
-  const folder = (await go(["list", "-m", "-f", replace, suiteModule], ownModule)).trim();
-  return folder === "" ? null : { folder, workspaceFile };
+/** @throws Error where the variable names something else */
+function findCheckout(): string | null {
+  const named = process.env.COMPLEMENT_DIR ?? "";
+  if (named === "") return null;
+  const folder = resolve(named);
+  if (!existsSync(join(folder, "go.mod")))
+    throw new Error(`COMPLEMENT_DIR: ${folder} is no checkout of ${suiteModule}`);
+  return folder;
 }
 
 /** @returns the folder of the version that go.mod pins, in Go's module cache. */
