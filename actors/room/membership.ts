@@ -57,9 +57,6 @@ interface MemberChange {
  */
 export async function changeMembership(room: RoomContext, input: ChangeMembershipInput): Promise<MembershipChange> {
   const { action, requester, target } = input;
-  if (input.thirdPartySigned !== null) {
-    throw errors.unrecognized("Joining with an invite by third-party id is not supported yet");
-  }
   const content = contentOf(withFields(input.content, { reason: input.reason ?? undefined }));
   if (action === "leave") {
     const outside = findOutside(room, requester);

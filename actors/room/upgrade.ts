@@ -305,7 +305,7 @@ async function closeRoom(room: RoomContext, requester: UserId): Promise<void> {
 /** The requester leaves what was made of the replacement; nobody else knows of it. */
 async function abandon(room: RoomContext, { requester, roomId }: Upgrade): Promise<void> {
   const own = { action: "leave", requester, target: requester } as const;
-  const leave = { ...own, reason: null, content: {}, thirdPartySigned: null };
+  const leave = { ...own, reason: null, content: {} };
   // Forbidden: it was never made.
   await unlessForbidden(room, () => room.actors.room(roomId).changeMembership(leave));
   room.store.transaction(() => new UpgradeStore(room.sql).delete());

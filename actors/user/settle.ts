@@ -73,7 +73,6 @@ async function perform(user: UserContext, obligation: Obligation): Promise<void>
         target: userId,
         reason: null,
         content: {},
-        thirdPartySigned: null,
       } as const;
       const roomId = trusted.roomId(subject);
       const left = await user.actors.room(roomId).changeMembership(leave);

@@ -51,8 +51,6 @@ export interface ChangeMembershipInput {
   reason: string | null;
   /** Further content of the member event, as the client gave it. */
   content: JsonObject;
-  /** As `POST /rooms/{roomId}/join` may carry (`third_party_signed`). */
-  thirdPartySigned: JsonObject | null;
 }
 
 /** Event id null: nothing was done, because only other servers can. `servers`: those that the room knows to ask. */

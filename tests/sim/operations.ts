@@ -117,7 +117,7 @@ function eventInput(person: Person, device: SimClient, event: { type: string; co
 async function changeMembership(person: Person, action: ChangeMembershipInput["action"]): Promise<void> {
   const isOwn = action === "join" || action === "leave" || action === "knock";
   const target: UserId = isOwn ? person.userId : person.other();
-  const input = { action, requester: person.userId, target, reason: null, content: {}, thirdPartySigned: null };
+  const input = { action, requester: person.userId, target, reason: null, content: {} };
   const roomId = action === "join" || action === "knock" ? person.foreignRoom() : person.room();
   await person.askForEvent(action, roomId, () => person.actors.room(roomId).changeMembership(input));
 }

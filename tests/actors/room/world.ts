@@ -313,7 +313,7 @@ export function membership(
   requester: UserId,
   target: UserId = requester,
 ): ChangeMembershipInput {
-  return { action, requester, target, reason: null, content: {}, thirdPartySigned: null };
+  return { action, requester, target, reason: null, content: {} };
 }
 
 /** The refusal that a promise ends in, as `[status, errcode]`; null when it succeeds. */

@@ -45,7 +45,7 @@ export async function joinRoom(egress: EgressContext, input: RemoteMembership): 
     const begun = await room.beginJoin(userId);
     if (begun !== null) return await joinElsewhere(egress, { ...input, ...begun, mayBeTaken: false });
     const join = { action: "join", requester: userId, target: userId, reason, content } as const;
-    const here = await room.changeMembership({ ...join, thirdPartySigned: null });
+    const here = await room.changeMembership({ ...join });
     if (here.eventId !== null) return here;
   }
   throw errors.badGateway("The room could not be joined");

@@ -18,7 +18,6 @@ export const ban = endpoint(
       target: body.user_id,
       reason: body.reason ?? null,
       content: {},
-      thirdPartySigned: null,
     });
     return {};
   },
@@ -41,7 +40,6 @@ export const unban = endpoint(
       target: body.user_id,
       reason: body.reason ?? null,
       content: {},
-      thirdPartySigned: null,
     });
     return {};
   },

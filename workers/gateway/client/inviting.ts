@@ -26,7 +26,7 @@ export const inviteUser = endpoint(
     const { roomId } = params;
     const [requester, target, reason] = [auth.userId, body.user_id, body.reason ?? null];
     if (serverNameOf(target) === config.serverName) {
-      const invite = { action: "invite", requester, target, reason, content: {}, thirdPartySigned: null } as const;
+      const invite = { action: "invite", requester, target, reason, content: {} } as const;
       await actors.room(roomId).changeMembership(invite);
     } else await egress.inviteUser({ roomId, requester, target, content: reason === null ? {} : { reason } });
     return {};

@@ -47,8 +47,7 @@ async function join(services: Services, userId: UserId, { roomId, servers }: Res
   const reason = body.reason ?? null;
   const signed = body.third_party_signed ?? null;
   if (signed !== null) await takeUpSigned(services, { roomId, userId, signed });
-  const thirdPartySigned = null;
   const content = withFields(body, { reason: undefined, third_party_signed: undefined });
-  await changeOwnMembership(services, { action: "join", userId, roomId, reason, content, thirdPartySigned, servers });
+  await changeOwnMembership(services, { action: "join", userId, roomId, reason, content, servers });
   return { room_id: roomId };
 }

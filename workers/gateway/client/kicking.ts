@@ -18,7 +18,6 @@ export const kick = endpoint(
       target: body.user_id,
       reason: body.reason ?? null,
       content: {},
-      thirdPartySigned: null,
     });
     return {};
   },

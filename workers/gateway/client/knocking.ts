@@ -23,7 +23,6 @@ export const knockRoom = endpoint(
       roomId,
       reason: context.body.reason ?? null,
       content: {},
-      thirdPartySigned: null,
       servers,
     });
     return { room_id: roomId };

@@ -20,7 +20,6 @@ export const leaveRoom = endpoint(
       roomId: context.params.roomId,
       reason: context.body.reason ?? null,
       content: {},
-      thirdPartySigned: null,
       servers: [],
     });
     return {};

@@ -20,7 +20,6 @@ export interface OwnMembershipChange {
   readonly reason: string | null;
   /** Further content of the member event, as the client gave it. */
   readonly content: JsonObject;
-  readonly thirdPartySigned: JsonObject | null;
   /** Servers that are said to know the room. */
   readonly servers: readonly ServerName[];
 }
@@ -36,8 +35,8 @@ export function serversOf({ via, server_name }: v.InferOutput<typeof viaQuery>):
  *   in the room; M_UNKNOWN (502) when none could help
  */
 export async function changeOwnMembership({ actors, egress }: Services, change: OwnMembershipChange): Promise<void> {
-  const { action, userId, roomId, reason, content, thirdPartySigned } = change;
-  const input = { action, requester: userId, target: userId, reason, content, thirdPartySigned };
+  const { action, userId, roomId, reason, content } = change;
+  const input = { action, requester: userId, target: userId, reason, content };
   const here = await actors.room(roomId).changeMembership(input);
   if (here.eventId !== null) return;
   // Who invited is most likely to know of it.
