@@ -15,6 +15,9 @@ const root = join(import.meta.dirname, "../..");
 // A mutant that shows at all shows in a few graphs.
 process.env.STATE_GRAPH_RUNS = "150";
 
+/** Ten times what a test of a guard takes. */
+const testTimeout = 30_000;
+
 /** What became of a mutant; null: its tests have failed, as they must. */
 type Survival = string | null;
 
@@ -41,8 +44,8 @@ async function main(): Promise<void> {
   );
   const vitest = await createVitest(
     "test",
-    // Nothing of a mutant may stay in the cache that other runs share.
-    { root, watch: false, fsModuleCache: false, bail: 1, pool: "threads", maxWorkers: 1, reporters: [{}] },
+    // Nothing of a mutant may stay in the cache that other runs share. Some make a test wait for ever.
+    { root, watch: false, fsModuleCache: false, bail: 1, pool: "threads", maxWorkers: 1, reporters: [{}], testTimeout },
     { plugins: [planting], logLevel: "error" },
   );
   let survivors = 0;
