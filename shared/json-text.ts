@@ -73,30 +73,36 @@ function parse(text: string, parser: (text: string) => JsonValue): JsonValue {
   }
 }
 
-/** Whether brackets outside of strings nest deeper than `max`. Runs over the text: a parsed value may be too deep to walk. */
+/** Whether brackets outside of strings nest deeper than `max`. */
 function isDeeperThan(text: string, max: number): boolean {
-  let depth = 0;
-  let inString = false;
-  for (let index = 0; index < text.length; index += 1) {
-    const code = text.charCodeAt(index);
-    if (inString) {
-      if (code === backslash) index += 1;
-      else if (code === quote) inString = false;
-    } else if (code === quote) inString = true;
-    else if (code === openBrace || code === openBracket) {
-      depth += 1;
-      if (depth > max) return true;
-    } else if (code === closeBrace || code === closeBracket) depth -= 1;
-  }
-  return false;
+  return walkBrackets(text, ({ depth }) => depth > max);
 }
 
 /** The text with `null` for every array and object that lies deeper than `max`. */
 function cutBelow(text: string, max: number): string {
   const kept: string[] = [];
+  let from = 0;
+  walkBrackets(text, ({ index, depth, isOpening }) => {
+    if (depth !== max + 1) return false;
+    if (isOpening) kept.push(text.slice(from, index), "null");
+    else from = index + 1;
+    return false;
+  });
+  kept.push(text.slice(from));
+  return kept.join("");
+}
+
+/** A bracket outside of strings, and how deep what it opens or closes is. */
+interface Bracket {
+  readonly index: number;
+  readonly depth: number;
+  readonly isOpening: boolean;
+}
+
+/** Runs over the text, since a parsed value may be too deep to walk, until `visit` says that it is enough. @returns whether it did */
+function walkBrackets(text: string, visit: (bracket: Bracket) => boolean): boolean {
   let depth = 0;
   let inString = false;
-  let from = 0;
   for (let index = 0; index < text.length; index += 1) {
     const code = text.charCodeAt(index);
     if (inString) {
@@ -105,14 +111,13 @@ function cutBelow(text: string, max: number): string {
     } else if (code === quote) inString = true;
     else if (code === openBrace || code === openBracket) {
       depth += 1;
-      if (depth === max + 1) kept.push(text.slice(from, index), "null");
+      if (visit({ index, depth, isOpening: true })) return true;
     } else if (code === closeBrace || code === closeBracket) {
-      if (depth === max + 1) from = index + 1;
+      if (visit({ index, depth, isOpening: false })) return true;
       depth -= 1;
     }
   }
-  kept.push(text.slice(from));
-  return kept.join("");
+  return false;
 }
 
 const quote = 0x22;

@@ -191,10 +191,5 @@ export const queryFilter = parsedText(`a JSON object of at most ${maxFilterBytes
   }
 });
 
-/** Text of at most `maxBytes` bytes of UTF-8. */
-export function shortText(maxBytes: number) {
-  return v.pipe(v.string(), v.maxBytes(maxBytes));
-}
-
 /** An opaque identifier that a client chooses, such as a device id. */
 export const opaqueId = v.pipe(v.string(), v.minLength(1), v.maxBytes(maxOpaqueBytes));

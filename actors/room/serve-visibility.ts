@@ -2,7 +2,7 @@
  * What leaves the room for another server: who may read at all, and which events in full. Every event that a server is
  * given on asking comes out of {@link ServerViewer.pduOf}.
  */
-import { errors, type MatrixError } from "../../shared/errors.ts";
+import { errors } from "../../shared/errors.ts";
 import type { EventId, ServerName } from "../../shared/ids.ts";
 import { canonicalJson } from "../../shared/matrix/canonical-json.ts";
 import { type HistoryVisibility, historyVisibilityOf } from "../../shared/matrix/content/history-visibility.ts";
@@ -24,25 +24,14 @@ const maxMembers = 10_000;
 const maxLookups = 100_000;
 
 /**
- * Whether a server may read the room: it and this server are in it, and the ACL lets it.
- * @see https://spec.matrix.org/v1.19/server-server-api/#server-access-control-lists-acls
- */
-export function mayRead(room: RoomContext, origin: ServerName): boolean {
-  return isResident(room, room.store) && room.store.servers.isIn(origin) && !isShutOut(room, room.store, origin);
-}
-
-/** @throws MatrixError M_FORBIDDEN, in the same words whether the room exists or not */
-export function assertMayRead(room: RoomContext, origin: ServerName): void {
-  if (!mayRead(room, origin)) throw notInRoom();
-}
-
-/**
  * The room for a server that asks about some of its events. One that is not in the room any more may ask about what happened
  * while it was: else the event that put it out, following others that it has not, would never find its place there, and the
  * server would believe for ever that it is still in the room.
  *
- * @param at the events that it asks about: of a server that is gone, one of them at least must be of its time.
+ * @param at the events that it asks about: of a server that is gone, one of them at least must be of its time. None: the
+ *   server must be in the room now.
  * @returns null where the server may not read
+ * @see https://spec.matrix.org/v1.19/server-server-api/#server-access-control-lists-acls
  */
 export function findViewer(room: RoomContext, origin: ServerName, at: readonly EventId[]): ServerViewer | null {
   if (!isResident(room, room.store) || isShutOut(room, room.store, origin)) return null;
@@ -51,15 +40,11 @@ export function findViewer(room: RoomContext, origin: ServerName, at: readonly E
   return viewer.isGone && !at.some((eventId) => viewer.knows(eventId)) ? null : viewer;
 }
 
-/** {@link findViewer}. @throws MatrixError M_FORBIDDEN */
+/** {@link findViewer}. @throws MatrixError M_FORBIDDEN, in the same words whether the room exists or not */
 export function viewerOf(room: RoomContext, origin: ServerName, at: readonly EventId[]): ServerViewer {
   const viewer = findViewer(room, origin, at);
-  if (viewer === null) throw notInRoom();
+  if (viewer === null) throw errors.forbidden("Your server is not in the room");
   return viewer;
-}
-
-function notInRoom(): MatrixError {
-  return errors.forbidden("Your server is not in the room");
 }
 
 /**

@@ -6,7 +6,7 @@ import type { PduPage, RoomForServers } from "../../shared/rpc/room-serving.ts";
 import { authChainOf } from "./auth-chains.ts";
 import type { RoomContext } from "./context.ts";
 import { assertWhole } from "./partial-state.ts";
-import { assertMayRead, findViewer, ServerViewer, viewerOf } from "./serve-visibility.ts";
+import { findViewer, viewerOf } from "./serve-visibility.ts";
 import { entriesOf, type StateRoot } from "./state-tree.ts";
 import type { EventRecord } from "./store/events.ts";
 import { findNearest } from "./timestamp.ts";
@@ -89,8 +89,7 @@ export function findNearestForServer(
   room: RoomContext,
   { origin, ts, dir }: Input<"findNearestForServer">,
 ): { eventId: EventId; originServerTs: number } {
-  assertMayRead(room, origin);
-  const viewer = new ServerViewer(room, origin);
+  const viewer = viewerOf(room, origin, []);
   const found = findNearest(room, { ts, dir, accepts: (record) => viewer.canSee(record) });
   if (found === null) throw errors.notFound("There is no event in that direction");
   return { eventId: found.eventId, originServerTs: found.originServerTs };

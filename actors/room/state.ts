@@ -1,8 +1,8 @@
 /** The room's states as algorithms ask for them: `(type, state_key) → event`. */
 import type { StateLookup } from "../../shared/matrix/event.ts";
-import { getEntry, type StateRoot, setEntries } from "./state-tree.ts";
+import { getEntry, type StateRoot } from "./state-tree.ts";
 import type { EventRecord } from "./store/events.ts";
-import type { RoomRead, RoomTransaction } from "./store/index.ts";
+import type { RoomRead } from "./store/index.ts";
 
 /** The event of a key in the current state; null when it is not set. */
 export function findCurrentState(store: RoomRead, type: string, stateKey: string): EventRecord | null {
@@ -29,17 +29,4 @@ export function stateRootAt(store: RoomRead, position: number): StateRoot {
 /** The state of a root, looked up key by key. */
 export function stateLookupAt(store: RoomRead, root: StateRoot): StateLookup {
   return (type, stateKey) => findStateAt(store, root, type, stateKey)?.event ?? null;
-}
-
-/** The state that consists of these events, all of which must be here; rejected ones and message events are left out. */
-export function buildState(tx: RoomTransaction, eventNids: readonly number[]): StateRoot {
-  const keys: [type: string, stateKey: string][] = [];
-  const values: number[] = [];
-  for (const { eventNid, type, stateKey, status } of tx.events.byNids(eventNids)) {
-    if (stateKey === null || status === "rejected") continue;
-    keys.push([type, stateKey]);
-    values.push(eventNid);
-  }
-  const nids = tx.stateKeys.internAll(keys);
-  return setEntries(tx.stateNodes, null, new Map(nids.map((nid, index) => [nid, values[index] ?? 0])));
 }

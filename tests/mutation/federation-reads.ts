@@ -82,10 +82,10 @@ export const federationReadMutants: Mutant[] = [
       "the first that it may see",
     ],
     [
-      "single events of rooms that a server is not in",
-      'const record = viewer === null ? null : room.store.events.byId(eventId);\n  return record === null || record.status === "rejected" ? null : (viewer?.pduOf(record) ?? null);',
-      "const record = room.store.events.byId(eventId);\n  return record === null ? null : new ServerViewer(room, origin).pduOf(record);",
-      "a room that it is not in",
+      "the same answer to a single event as where there is no room",
+      "findViewer(room, origin, [eventId])",
+      "viewerOf(room, origin, [eventId])",
+      "if it never was, as if there were no room: event$",
     ],
   ]),
   ...mutantsOf("actors/room/serve-walk.ts", reads, [
