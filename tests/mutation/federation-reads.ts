@@ -11,8 +11,8 @@ export const federationReadMutants: Mutant[] = [
   ...mutantsOf("actors/room/serve-visibility.ts", reads, [
     [
       "reading by a server that is not in the room",
-      "room.store) && room.store.servers.isIn(origin)",
-      "room.store)",
+      "this.isGone = !room.store.servers.isIn(origin);",
+      "this.isGone = false;",
       "not in a room",
     ],
     [
@@ -80,12 +80,6 @@ export const federationReadMutants: Mutant[] = [
       "accepts: (record) => viewer.canSee(record)",
       "accepts: () => true",
       "the first that it may see",
-    ],
-    [
-      "the same answer to a single event as where there is no room",
-      "findViewer(room, origin, [eventId])",
-      "viewerOf(room, origin, [eventId])",
-      "if it never was, as if there were no room: event$",
     ],
   ]),
   ...mutantsOf("actors/room/serve-walk.ts", reads, [
