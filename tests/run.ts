@@ -1,5 +1,11 @@
-/** `npm test`: runs all tests; arguments choose files by a part of their path. The last line counts. */
+/**
+ * `npm test`: runs all tests; arguments choose files by a part of their path. The last lines name what failed, and why;
+ * the very last counts.
+ */
+import { stripVTControlCharacters } from "node:util";
 import { startVitest, type TestCase, type TestModule, type Vitest } from "vitest/node";
+
+type TestCaseErrors = ReturnType<TestCase["result"]>["errors"];
 
 interface Counts {
   passed: number;
@@ -14,6 +20,7 @@ async function main(): Promise<void> {
   const counts = count(vitest);
   const hadErrors = vitest.state.getUnhandledErrors().length > 0;
   await vitest.close();
+  for (const text of failures(vitest)) process.stdout.write(`failed: ${text}\n`);
   const skipped = counts.skipped === 0 ? "" : `, ${counts.skipped} skipped`;
   process.stdout.write(`${counts.passed} passed, ${counts.failed} failed${skipped}\n`);
   process.exit(counts.failed > 0 || hadErrors || counts.passed === 0 ? 1 : 0);
@@ -28,6 +35,20 @@ function count(vitest: Vitest): Counts {
     if (hasFailedOutsideTests(module, tests)) counts.failed += 1;
   }
   return counts;
+}
+
+/** What failed, each with its errors, cut to what a person reads. */
+function failures(vitest: Vitest): string[] {
+  return vitest.state.getTestModules().flatMap((module) => {
+    const tests = [...module.children.allTests()].filter((test) => stateOf(test) === "failed");
+    const inTests = tests.map((test) => textOf(`${module.relativeModuleId} > ${test.fullName}`, test.result().errors));
+    return module.errors().length === 0 ? inTests : [textOf(module.relativeModuleId, module.errors()), ...inTests];
+  });
+}
+
+function textOf(name: string, errors: TestCaseErrors): string {
+  const reasons = (errors ?? []).map(({ message, diff }) => stripVTControlCharacters(`${message}\n${diff ?? ""}`));
+  return [name, ...reasons.map((reason) => reason.trim().slice(0, 4_000))].join("\n");
 }
 
 function stateOf(test: TestCase): keyof Counts {

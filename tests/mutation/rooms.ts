@@ -56,8 +56,7 @@ export const roomMutants: Mutant[] = [
       "what is not contested",
       "if (conflict.unconflicted(type, stateKey) === null) resolved.set",
       "if (true) resolved.set",
-      "by version 2",
-      graphs,
+      "keeps what is not contested where",
     ],
     [
       "rejected events in version 1",

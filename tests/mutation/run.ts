@@ -45,7 +45,17 @@ async function main(): Promise<void> {
   const vitest = await createVitest(
     "test",
     // Nothing of a mutant may stay in the cache that other runs share. Some make a test wait for ever.
-    { root, watch: false, fsModuleCache: false, bail: 1, pool: "threads", maxWorkers: 1, reporters: [{}], testTimeout },
+    {
+      root,
+      watch: false,
+      fsModuleCache: false,
+      bail: 1,
+      pool: "threads",
+      maxWorkers: 1,
+      reporters: [{}],
+      testTimeout,
+      setupFiles: [join(root, "tests/mutation/same-draws.ts")],
+    },
     { plugins: [planting], logLevel: "error" },
   );
   let survivors = 0;

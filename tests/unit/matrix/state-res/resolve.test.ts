@@ -58,6 +58,15 @@ describe.each(knownRoomVersions)("resolveState, room version %s", (version) => {
     expect(resolve(room, []).size).toBe(0);
   });
 
+  it("keeps what is not contested where its predecessor is, which only one state's events rest on", () => {
+    const room = RoomBuilder.open({ version, joinRule: "public" });
+    const bobJoins = room.join(bob);
+    const closed = room.setJoinRule(alice, "invite");
+    const before = [...room.state.values()].filter((event) => event !== bobJoins);
+    const resolved = resolve(room, [room.state.values(), before]);
+    expect(resolved.get("m.room.join_rules", "")).toBe(closed.eventId);
+  });
+
   it("lets a ban win over what the banned user did meanwhile", () => {
     const room = RoomBuilder.open({
       version,
