@@ -146,7 +146,9 @@ export class Target {
   #written(request: FuzzRequest, own: Own): Sent {
     this.#noteWho(request.credentials, own.values);
     const body = this.#bodyOf(request, own);
-    const resolved = this.remembered.resolve(request.target, own.values, encodeURIComponent);
+    // Half of a character, which a name cut short may end in, cannot be in a URL.
+    const inUrl = (value: string) => encodeURIComponent(value.toWellFormed());
+    const resolved = this.remembered.resolve(request.target, own.values, inUrl);
     const { credentials, method } = request;
     const token = credentials.kind === "inQuery" ? this.#tokenOf(credentials.number) : null;
     const target = token === null ? resolved : `${resolved}${resolved.includes("?") ? "&" : "?"}access_token=${token}`;
