@@ -4,7 +4,7 @@ import type { Migration } from "../schema/migrate.ts";
 import { systemClock, systemRandom } from "../shared/clock.ts";
 import { type Config, parseConfig } from "../shared/env.ts";
 import { consoleLog, describeError } from "../shared/log.ts";
-import { meter } from "../shared/meter.ts";
+import { meter, metered } from "../shared/meter.ts";
 import { actorsOf } from "../shared/rpc/actors.ts";
 import { egressOf } from "../shared/rpc/egress-client.ts";
 import { type Reply, reply } from "../shared/rpc/reply.ts";
@@ -56,7 +56,7 @@ export abstract class Actor extends DurableObject<Env> {
   override async alarm(): Promise<void> {
     meter.alarms += 1;
     try {
-      await this.#alarm.serve(this.context.clock.now(), () => this.onAlarm());
+      await metered(() => this.#alarm.serve(this.context.clock.now(), () => this.onAlarm()));
     } catch (thrown) {
       this.context.log.error("alarm failed", { actor: this.name, error: describeError(thrown) });
     }
@@ -84,7 +84,7 @@ function contextOf(
     giveWay: () => scheduler.wait(0),
     background: (task) => {
       state.waitUntil(
-        task().catch((thrown: unknown) => {
+        metered(task).catch((thrown: unknown) => {
           consoleLog.error("background work failed", { actor: state.id.name, error: describeError(thrown) });
         }),
       );

@@ -15,6 +15,8 @@ export interface RoomSummary {
   joinRule: string;
   isWorldReadable: boolean;
   isGuestAllowed: boolean;
+  /** Whether users of other servers may take part. */
+  isFederated: boolean;
   joinedMembers: number;
   /** Room position that this was read at. */
   position: number;
@@ -38,13 +40,14 @@ function upsertRoom(summary: RoomSummary): DirectoryStatement {
   const searchText = summary.isPublished ? foldText([name, canonicalAlias, topic].filter(isText).join("\n")) : "";
   return {
     query: `INSERT INTO room_summary (room_id, is_published, is_public, name, topic, canonical_alias, avatar_url,
-        room_type, join_rule, is_world_readable, is_guest_allowed, joined_members, search_text, position)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        room_type, join_rule, is_world_readable, is_guest_allowed, is_federated, joined_members, search_text,
+        position)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
       ON CONFLICT (room_id) DO UPDATE SET is_published = excluded.is_published, is_public = excluded.is_public,
         name = excluded.name, topic = excluded.topic, canonical_alias = excluded.canonical_alias,
         avatar_url = excluded.avatar_url, room_type = excluded.room_type, join_rule = excluded.join_rule,
         is_world_readable = excluded.is_world_readable, is_guest_allowed = excluded.is_guest_allowed,
-        joined_members = excluded.joined_members, search_text = excluded.search_text, position = excluded.position
+        is_federated = excluded.is_federated, joined_members = excluded.joined_members, search_text = excluded.search_text, position = excluded.position
       WHERE excluded.position >= room_summary.position`,
     bindings: [
       summary.roomId,
@@ -58,6 +61,7 @@ function upsertRoom(summary: RoomSummary): DirectoryStatement {
       summary.joinRule,
       Number(summary.isWorldReadable),
       Number(summary.isGuestAllowed),
+      Number(summary.isFederated),
       summary.joinedMembers,
       searchText,
       summary.position,

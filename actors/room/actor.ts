@@ -61,6 +61,9 @@ export class RoomActor extends Actor implements RoomRpc {
   getEvent(requester: UserId, deviceId: DeviceId | null, eventId: EventId) {
     return this.#rpc.getEvent(requester, deviceId, eventId);
   }
+  isAfter(requester: UserId, eventId: EventId, other: EventId | null) {
+    return this.#rpc.isAfter(requester, eventId, other);
+  }
   getContext(input: Input<"getContext">) {
     return this.#rpc.getContext(input);
   }
@@ -153,6 +156,9 @@ export class RoomActor extends Actor implements RoomRpc {
   }
   isServerIn(server: ServerName) {
     return this.#rpc.isServerIn(server);
+  }
+  getServers() {
+    return this.#rpc.getServers();
   }
   findUnplaced(eventIds: readonly EventId[]) {
     return this.#rpc.findUnplaced(eventIds);

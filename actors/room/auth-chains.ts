@@ -134,6 +134,17 @@ export function authChainOf(store: RoomRead, events: readonly Placed[], maxReads
   return chain;
 }
 
+/** Whether some events, or their auth chains, have all of others; null when the budget is used up. */
+export function leadsTo(
+  store: RoomRead,
+  from: readonly Placed[],
+  to: readonly Placed[],
+  maxReads = maxChainReads,
+): boolean | null {
+  const reach = reachOf(store, positionsOf(from), new Budget(maxReads));
+  return reach && positionsOf(to).every(({ chain, sequence }) => (reach.get(chain) ?? 0) >= sequence);
+}
+
 type LinkLog = { from: ChainPosition; to: ChainPosition }[];
 
 /**

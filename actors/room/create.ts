@@ -15,6 +15,7 @@ import type { RoomContext } from "./context.ts";
 import { fetchMemberProfile, isLocalUser } from "./member-profile.ts";
 import { noteRoom, noteRoomLater } from "./noting.ts";
 import { persistEvent } from "./persist.ts";
+import { findNoUser } from "./power-level-users.ts";
 import { fetchSigningKey } from "./signing.ts";
 import { findCurrentState } from "./state.ts";
 import type { RoomTransaction } from "./store/index.ts";
@@ -117,6 +118,8 @@ function initialEvents(input: CreateRoomInput, rules: RoomVersionRules): Initial
   const override = input.powerLevelContentOverride;
   const givenLevels = initialState.findLast(({ type, stateKey }) => type === "m.room.power_levels" && stateKey === "");
   const levels = givenLevels?.content ?? initialPowerLevels({ rules, creator, preset, invite, override });
+  const noUser = findNoUser(levels);
+  if (noUser !== null) throw errors.invalidRoomState(`power levels: ${noUser} is not a user id`);
   events.push({ type: "m.room.power_levels", stateKey: "", content: levels });
   // "4. An m.room.canonical_alias event if room_alias_name is given."
   if (input.alias !== null && !isGiven("m.room.canonical_alias")) {

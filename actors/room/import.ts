@@ -17,6 +17,7 @@ import type { SigningKey } from "../../shared/rpc/server.ts";
 import { commit } from "./commit.ts";
 import type { RoomContext } from "./context.ts";
 import { applyCurrentState } from "./current-state.ts";
+import { formerEnds, withFormerEnds } from "./former-ends.ts";
 import { endLease, forgetTold, renewJoin } from "./join-lease.ts";
 import { noteMembers } from "./new-members.ts";
 import { noteRoom, noteRoomLater } from "./noting.ts";
@@ -28,6 +29,7 @@ import { followServers } from "./servers.ts";
 import { fetchSigningKey, keyLookup, ownVerifyKeys } from "./signing.ts";
 import { findStateAt } from "./state.ts";
 import { differencesOf, type StateRoot, setEntries } from "./state-tree.ts";
+import type { EventRecord } from "./store/events.ts";
 import type { RoomTransaction } from "./store/index.ts";
 import { OutsideStore } from "./store/outside.ts";
 import { forKeys, type JoinUnderWay, RemoteJoinStore, type WaitingEvent } from "./store/remote-join.ts";
@@ -39,6 +41,9 @@ const batchSize = 500;
 
 /** The room cannot be begun, or gone on with, as it was told. Undoes the transaction that it is thrown in. */
 class ToldWrong extends Error {}
+
+/** What this server has known of the room before, and was not told, does not let the user in. */
+class KnownBetter extends ToldWrong {}
 
 /** Takes a part of what a server tells. @throws MatrixError M_UNKNOWN (409) when the join is over */
 export async function takeJoinState(
@@ -221,7 +226,7 @@ export async function placeJoin(room: RoomContext, joinId: string): Promise<Join
     return progress;
   } catch (thrown) {
     if (!(thrown instanceof ToldWrong)) throw thrown;
-    return { kind: "failed", reason: thrown.message };
+    return { kind: "failed", reason: thrown.message, isRefused: thrown instanceof KnownBetter };
   }
 }
 
@@ -242,14 +247,34 @@ function conclude(room: RoomContext, tx: RoomTransaction, key: SigningKey, join:
   const left = waiting.countWaiting();
   if (left > 0) room.log.warn("events in a join without their auth events", { room_id: room.roomId, count: left });
   assertOwnState(tx, join);
+  const eventId = place(room, tx, { key, join, event });
+  waiting.deleteAllWaiting();
+  waiting.delete();
+  tx.memberships.forgetTold();
+  new OutsideStore(room.sql).delete(join.userId);
+  noteRoomLater(room);
+  return { kind: "joined", eventId };
+}
+
+/** The join on the state that was told, which is the room's where this server was not in it. */
+function place(
+  room: RoomContext,
+  tx: RoomTransaction,
+  { key, join, event }: { key: SigningKey; join: JoinUnderWay; event: MatrixEvent },
+): EventId {
+  const waiting = new RemoteJoinStore(room.sql);
   const isAnew = !isHere(room, tx);
   const omitted = waiting.omitted();
+  const isUnverified = isAnew && hasUnverified(room);
+  const mayLackMembers = omitted !== null || isUnverified;
+  const former = isAnew ? formerEnds(room, tx, { root: join.stateRoot, join: event, mayLackMembers }) : [];
   if (isAnew) {
     tx.partialState.end();
-    replaceState(room, tx, join.stateRoot);
+    // A state without its members can be resolved with no other: that follows when they are known.
+    replaceState(room, tx, join.stateRoot, omitted === null ? former : []);
   }
-  const isUnverified = isAnew && hasUnverified(room);
-  if (omitted !== null || isUnverified) beginPartial(room, tx, { ...toldOf(room, join, omitted), isAnew });
+  const told = { ...toldOf(room, join, omitted), isAnew, formerEnds: former.map(({ eventNid }) => eventNid) };
+  if (mayLackMembers) beginPartial(room, tx, told);
   const receipt = {
     keysFor: keyLookup(room, ownVerifyKeys(key), waiting.keys()),
     isOutlier: false,
@@ -258,16 +283,14 @@ function conclude(room: RoomContext, tx: RoomTransaction, key: SigningKey, join:
   };
   const outcome = admitPdu(room, event.pdu, receipt);
   if (outcome.kind !== "accepted" && outcome.kind !== "duplicate") {
-    throw new ToldWrong(`the join is ${outcome.kind}${"reason" in outcome ? `: ${outcome.reason}` : ""}`);
+    const reason = `the join is ${outcome.kind}${"reason" in outcome ? `: ${outcome.reason}` : ""}`;
+    throw outcome.kind === "softFailed" && former.length > 0 ? new KnownBetter(reason) : new ToldWrong(reason);
   }
+  // It may be allowed, and yet not be what the two states resolve to.
+  if (former.length > 0 && !tx.memberships.isJoined(event.sender)) throw new KnownBetter("the join has no effect");
   if (omitted !== null) tx.partialState.markPartial(outcome.eventId);
   if (isUnverified) keepUnverified(room, "remote_join_events");
-  waiting.deleteAllWaiting();
-  waiting.delete();
-  tx.memberships.forgetTold();
-  new OutsideStore(room.sql).delete(join.userId);
-  noteRoomLater(room);
-  return { kind: "joined", eventId: outcome.eventId };
+  return outcome.eventId;
 }
 
 /** Who told what of the room, where that is not all. */
@@ -289,9 +312,12 @@ function assertOwnState(tx: RoomTransaction, { stateRoot, roomVersion }: JoinUnd
 /**
  * Makes the state that was told the room's current state, and ends the graph here: before, the room was not known or is
  * known as it was when this server was in it last.
+ *
+ * @param former old ends of the graph that are ends yet: the current state is resolved with theirs.
  */
-function replaceState(room: RoomContext, tx: RoomTransaction, root: StateRoot): void {
+function replaceState(room: RoomContext, tx: RoomTransaction, told: StateRoot, former: readonly EventRecord[]): void {
   const facts = tx.room.get();
+  const { root, ends } = withFormerEnds(tx, told, former);
   const create = findStateAt(tx, root, "m.room.create", "");
   if (create === null) throw new Error("a state has no create event");
   // The join's own: what changes by what was told, changes by the join.
@@ -306,6 +332,7 @@ function replaceState(room: RoomContext, tx: RoomTransaction, root: StateRoot): 
   const servers = followServers(room, tx, effect, { streamPosition, isSent: false });
   const { joinedMembers, invitedMembers } = effect;
   tx.extremities.deleteForward();
+  for (const { eventNid } of ends) tx.extremities.replace(eventNid, []);
   tx.room.advance({ ...facts, stateRoot: root, joinedMembers, invitedMembers });
   oweWakes(room, { membershipChanges: effect.localMembers, isForServers: false, servers });
 }

@@ -20,6 +20,7 @@ import type { SigningKey } from "../../shared/rpc/server.ts";
 import { draftAllowed, stateEvent } from "./admit.ts";
 import { commit } from "./commit.ts";
 import type { RoomContext } from "./context.ts";
+import { includeOverlap } from "./join-overlap.ts";
 import { assertWhole } from "./partial-state.ts";
 import { admitPdu, type KeyLookup } from "./receive.ts";
 import { isResident } from "./residency.ts";
@@ -77,11 +78,13 @@ function grantOf(
 ): UserId {
   const joined = new Set(allowing.filter(({ isJoined }) => isJoined === true).map(({ roomId }) => roomId));
   if (joined.size === 0) {
-    if (allowing.some(({ isJoined }) => isJoined === false)) {
-      throw errors.forbidden("You are in none of the rooms whose members may join");
+    // The user may be in one of those that this server cannot look into: then another may let them in.
+    if (allowing.some(({ isJoined }) => isJoined === null)) {
+      throw errors.unableToAuthoriseJoin("This server is not in all of the rooms whose members may join");
     }
+    if (allowing.length > 0) throw errors.forbidden("You are in none of the rooms whose members may join");
     if (!hasConditions(store)) throw errors.forbidden("The room lets in nobody who is not invited");
-    throw errors.unableToAuthoriseJoin("This server is in none of the rooms whose members may join");
+    throw errors.unableToAuthoriseJoin("This server knows none of the conditions on which one may join");
   }
   const authoriser = authoriserFor(room, store, { target: userId, allowingRooms: joined });
   if (authoriser === null) throw errors.unableToGrantJoin("Nobody on this server may let others join");
@@ -110,6 +113,7 @@ export async function acceptMembership(room: RoomContext, input: AcceptInput): P
     assertTaken(outcome);
     // Nobody comes in by sending again what was refused, by whichever way it came then.
     if (outcome.kind === "duplicate" && known?.status !== "accepted") throw errors.forbidden(notAllowed);
+    if (outcome.kind === "accepted") includeOverlap(room, tx, input.origin, input.eventId);
     return { eventId: input.eventId, pdu: canonicalJson(pdu, ["unsigned"], canonicalMode(rules)) };
   });
 }

@@ -10,7 +10,7 @@ import type { JoinState } from "../../shared/rpc/room-resident.ts";
 import { authChainOf } from "./auth-chains.ts";
 import type { RoomContext } from "./context.ts";
 import { assertWhole } from "./partial-state.ts";
-import { stateLookupAt } from "./state.ts";
+import { findCurrentState } from "./state.ts";
 import { entriesOf, type StateRoot } from "./state-tree.ts";
 import type { EventRecord } from "./store/events.ts";
 import { syncSummaryOf } from "./summary.ts";
@@ -93,8 +93,11 @@ function serversBefore(room: RoomContext, join: EventRecord): ServerName[] {
  * @see https://spec.matrix.org/v1.19/server-server-api/#put_matrixfederationv1send_knockroomideventid
  */
 export function getKnockState(room: RoomContext): PduText[] {
-  const state = stateLookupAt(room.store, room.store.room.get().stateRoot);
-  return strippedStateEvents(state).map((event) => pduTextOf(room, event));
+  const lookup = (type: string, stateKey: string): MatrixEvent | null => {
+    const record = findCurrentState(room.store, type, stateKey);
+    return record === null ? null : prunedEvent(room, record);
+  };
+  return strippedStateEvents(lookup).map((event) => pduTextOf(room, event));
 }
 
 /** Events as they are federated, in the order of their ids; unknown ones are left out. */

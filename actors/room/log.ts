@@ -8,7 +8,7 @@ import type { RoomContext } from "./context.ts";
 import { findOutside, outsideSection } from "./remote-membership.ts";
 import { findStateAt } from "./state.ts";
 import type { MembershipRecord } from "./store/memberships.ts";
-import { joinedSection, leftSection, type SyncRequest } from "./sync-section.ts";
+import { joinedSection, leftSection, partingSection, type SyncRequest } from "./sync-section.ts";
 import { prunedEvent, RoomViewer } from "./visibility.ts";
 import { caughtUp } from "./wakes.ts";
 
@@ -29,8 +29,9 @@ function sectionFor(room: RoomContext, input: RoomSyncInput): RoomSyncResult {
   if (outside !== null) return outsideSection(room, input, outside);
   const facts = room.store.room.find();
   const member = facts === null ? null : room.store.memberships.find(input.userId);
-  if (facts === null || member === null || member.isForgotten) {
-    return nothing(input.since ?? member?.streamPosition ?? 0);
+  if (facts === null || member === null) return nothing(input.since ?? 0);
+  if (member.isForgotten && isForgottenBy(input, member)) {
+    return nothing(Math.max(member.streamPosition, input.since ?? member.streamPosition));
   }
   if (input.since !== null && input.since >= facts.streamPosition && !input.fullState) return nothing(input.since);
   const request: SyncRequest = {
@@ -47,8 +48,13 @@ function sectionFor(room: RoomContext, input: RoomSyncInput): RoomSyncResult {
       return strippedSection(request, member);
     case "leave":
     case "ban":
-      return leftSection(request, member.streamPosition);
+      return member.isForgotten ? partingSection(request, member) : leftSection(request, member.streamPosition);
   }
+}
+
+/** Whether a client is told nothing of a forgotten room: unless it has the room still, and does not know that the user left. */
+function isForgottenBy({ since, isIncremental }: RoomSyncInput, { streamPosition }: MembershipRecord): boolean {
+  return !isIncremental || (since !== null && since >= streamPosition);
 }
 
 function nothing(readPosition: number): RoomSyncResult {

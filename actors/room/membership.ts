@@ -203,16 +203,16 @@ function countLimits(room: RoomContext, membership: Membership, old: EventRecord
  * @see https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3roomsroomidforget
  */
 export async function forget(room: RoomContext, requester: UserId): Promise<null> {
-  forgetOutside(room, requester);
-  await commit(room, (tx) => {
+  const through = await commit(room, (tx) => {
+    const outside = forgetOutside(room, requester);
     const member = tx.room.find() === null ? null : tx.memberships.find(requester);
-    if (member === null) return;
-    if (member.membership !== "leave" && member.membership !== "ban") {
-      throw errors.unknown(`${requester} has not left the room`);
-    }
-    if (!member.isForgotten) tx.memberships.forget(requester);
+    if (member === null) return outside;
+    const isOut = member.membership === "leave" || member.membership === "ban";
+    if (!isOut && outside === null) throw errors.unknown(`${requester} has not left the room`);
+    if (isOut && !member.isForgotten) tx.memberships.forget(requester);
+    return outside ?? member.streamPosition;
   });
-  await room.actors.user(requester).roomForgotten(room.roomId);
+  if (through !== null) await room.actors.user(requester).roomForgotten(room.roomId, through);
   return null;
 }
 

@@ -67,7 +67,8 @@ export function memberIn(store: RoomRead, event: MatrixEvent, userId: string): E
 /**
  * Begins a time in which not all of the room is known, or goes on with it. To be called before the join takes its place.
  *
- * @param told `servers` were told to be in the room: what this server sends is for them.
+ * @param told `servers` were told to be in the room: what this server sends is for them. `formerEnds` are ends of the graph
+ *   from before the join that are ends yet.
  */
 export function beginPartial(
   room: RoomContext,
@@ -78,6 +79,7 @@ export function beginPartial(
     servers: readonly ServerName[];
     isAnew: boolean;
     lacksMembers: boolean;
+    formerEnds: readonly number[];
   },
 ): void {
   const { streamPosition } = tx.room.get();
@@ -89,7 +91,8 @@ export function beginPartial(
     const retryTs = told.lacksMembers ? now : now + firstVerifyPauseMs;
     const unverifiedUntilTs = told.lacksMembers ? null : now + verifyForMs;
     const since = streamPosition + 1;
-    tx.partialState.begin({ since, toldRoot, server, lacksMembers: told.lacksMembers, unverifiedUntilTs, retryTs });
+    const { lacksMembers, formerEnds } = told;
+    tx.partialState.begin({ since, toldRoot, server, lacksMembers, unverifiedUntilTs, retryTs, formerEnds });
     room.alarm.ensure(retryTs);
   } else room.alarm.ensure(now);
   const arrived = addToldServers(room, tx, told.servers, streamPosition);

@@ -192,19 +192,22 @@ function findOpen(room: RoomContext, userId: UserId): Pick<OutsideMembership, "r
   return { roomVersion, server: serverNameOf(event.sender), pdu: pduTextOf(event.pdu) };
 }
 
-/** Forgets a membership from outside. @returns false when there is none @throws MatrixError M_UNKNOWN for an invite or a knock */
-export function forgetOutside(room: RoomContext, userId: UserId): boolean {
+/**
+ * Forgets a membership from outside; for use inside a transaction only.
+ * @returns the room position at which it ended; null: there is none @throws MatrixError M_UNKNOWN for an invite or a knock
+ */
+export function forgetOutside(room: RoomContext, userId: UserId): number | null {
   const outside = findOutside(room, userId);
-  if (outside === null) return false;
+  if (outside === null) return null;
   if (outside.membership !== "leave" && outside.membership !== "ban") {
     throw errors.unknown(`${userId} has not left the room`);
   }
-  room.store.transaction(() => new OutsideStore(room.sql).delete(userId));
-  return true;
+  new OutsideStore(room.sql).forget(userId);
+  return outside.position;
 }
 
 /** An event whose signatures and hash are checked. */
-interface OutsideEvent extends Omit<OutsideMembership, "position" | "eventId"> {
+interface OutsideEvent extends Omit<OutsideMembership, "position" | "eventId" | "isForgotten"> {
   readonly event: MatrixEvent;
 }
 
@@ -247,15 +250,17 @@ export function outsideSection(room: RoomContext, input: RoomSyncInput, outside:
   const nothing: RoomSyncResult = { readPosition, place: null, section: {}, joinedUsers: [], leftUsers: [] };
   const rules = rulesFor(outside.roomVersion);
   const event = rules === null ? null : parsePdu(outside.pdu, rules);
-  const isKnown = input.since !== null && input.since >= position && !input.fullState;
-  if (isKnown || rules === null || event === null) return nothing;
+  const isTold = input.since !== null && input.since >= position;
+  const isClosed = outside.isForgotten ? isTold || !input.isIncremental : isTold && !input.fullState;
+  if (isClosed || rules === null || event === null) return nothing;
   // "Servers must not send room invites from ignored users to clients."
   if (membership === "invite" && input.ignoredUsers.includes(event.sender)) return nothing;
   if (membership === "leave" || membership === "ban") {
     const format = input.eventFormat;
     const served = toClientEvent(event, { rules, now: room.clock.now(), format, includeRoomId: false, membership });
     const timeline = { events: [served], limited: false, prev_batch: formatRoomToken(position) };
-    return { ...nothing, place: "leave", section: { timeline, state: { events: [] } } };
+    const state = input.useStateAfter ? { state_after: { events: [served] } } : { state: { events: [] } };
+    return { ...nothing, place: "leave", section: { timeline, ...state } };
   }
   const isOwn = (stripped: JsonObject): boolean =>
     stripped.type === "m.room.member" && stripped.state_key === input.userId;

@@ -70,6 +70,12 @@ function replay(room: RoomContext, tx: RoomTransaction, partialEvent: PartialEve
   const others = place.ends.filter((end) => !followed.has(end));
   const roots = others.map((end) => tx.partialState.foundOf(end)?.after ?? tx.events.byNid(end).stateRootAfter);
   const current = resolveRoots(tx, [after, ...roots], asFound);
+  if (!current.ok && place.currentRoot === null) {
+    // What was known of the room before the join is no reason not to be in it.
+    Object.assign(place, { ends: [record.eventNid], currentRoot: after });
+    tx.partialState.setFound(record.eventNid, { ...found, current: after });
+    return;
+  }
   if (!current.ok) {
     tx.partialState.setFound(record.eventNid, { ...found, status: "soft_failed" });
     return;

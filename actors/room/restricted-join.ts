@@ -9,7 +9,7 @@ import { currentPowerLevels } from "./redactions.ts";
 import { findCurrentState } from "./state.ts";
 import type { RoomRead } from "./store/index.ts";
 
-/** Rooms that are asked, of those that a join rule names; the rest are as if they did not allow. */
+/** Rooms that are asked, of those that a join rule names; the rest are as if this server were not in them. */
 const maxAllowingRooms = 20;
 /** Members that are looked at to find one who may invite. */
 const maxCandidates = 200;
@@ -26,7 +26,7 @@ export async function fetchRoomsThatAllow(room: RoomContext, userId: UserId): Pr
   );
 }
 
-/** What the rooms say that the join rule names; null: this server is not in that room, and cannot know. */
+/** What the rooms say that the join rule names; null: this server is not in that room, or does not know it whole, and cannot know. */
 export async function askAllowingRooms(
   room: RoomContext,
   userId: UserId,
@@ -34,7 +34,7 @@ export async function askAllowingRooms(
   const candidates = restrictingRooms(room.store, userId).filter((roomId) => roomId !== room.roomId);
   const asked = candidates.slice(0, maxAllowingRooms);
   const answers = await Promise.all(asked.map((roomId) => room.actors.room(roomId).isJoined(userId)));
-  return asked.map((roomId, index) => ({ roomId, isJoined: answers[index] ?? null }));
+  return candidates.map((roomId, index) => ({ roomId, isJoined: answers[index] ?? null }));
 }
 
 /** Whether the user can only join by meeting a condition of the join rule. */

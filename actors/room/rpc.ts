@@ -39,9 +39,9 @@ import {
   mayManageAliases,
   setDirectoryVisibility,
 } from "./settings.ts";
-import { describeRoom, isServerIn } from "./spaces.ts";
+import { describeRoom, getServers, isServerIn } from "./spaces.ts";
 import { exchangeInvite, getInviteKeys } from "./third-party-invite.ts";
-import { getContext, getEvent, getMessages } from "./timeline.ts";
+import { getContext, getEvent, getMessages, isAfter } from "./timeline.ts";
 import { findNearestForUser } from "./timestamp.ts";
 import { upgradeRoom } from "./upgrade.ts";
 import { takeKeys } from "./verify-state.ts";
@@ -61,6 +61,7 @@ export function roomRpc(room: RoomContext): RoomRpc {
         return type === "m.room.member" && stateKey !== requester ? whenWhole(room, requester, ask) : ask();
       }),
     getEvent: (requester, deviceId, eventId) => reply(() => getEvent(room, requester, deviceId, eventId)),
+    isAfter: (requester, eventId, other) => reply(() => isAfter(room, requester, eventId, other)),
     getContext: (input) => reply(() => getContext(room, input)),
     getMessages: (input) => reply(() => getMessages(room, input)),
     getMembers: (input) => reply(() => whenWhole(room, input.requester, () => getMembers(room, input))),
@@ -117,6 +118,7 @@ export function roomRpc(room: RoomContext): RoomRpc {
     findNearest: (input) => reply(() => findNearestForUser(room, input)),
     describeRoom: (visitor) => reply(() => describeRoom(room, visitor)),
     isServerIn: (server) => reply(() => isServerIn(room, server)),
+    getServers: () => reply(() => getServers(room)),
     findUnplaced: (eventIds) => reply(() => findUnplaced(room, eventIds)),
     receiveHistory: (input) => reply(() => receiveHistory(room, input)),
     findNearestForServer: (input) => reply(() => findNearestForServer(room, input)),

@@ -8,7 +8,8 @@ import {
   serverNameOf,
   type UserId,
 } from "../../shared/ids.ts";
-import { field, type JsonObject, type JsonValue, objectField, stringField } from "../../shared/json.ts";
+import { field, type JsonObject, objectField, stringField } from "../../shared/json.ts";
+import { aliasesIn } from "../../shared/matrix/content/canonical-alias.ts";
 import { creatorsOf } from "../../shared/matrix/content/create.ts";
 import { compileServerAcl, isServerAllowed } from "../../shared/matrix/server-acl.ts";
 import type { SendEventInput } from "../../shared/rpc/room.ts";
@@ -17,6 +18,7 @@ import { commit } from "./commit.ts";
 import type { RoomContext } from "./context.ts";
 import { trimTransactionsLater } from "./maintenance.ts";
 import { sendMemberEvent } from "./membership.ts";
+import { findNoUser } from "./power-level-users.ts";
 import { currentPowerLevels } from "./redactions.ts";
 import { fetchSigningKey } from "./signing.ts";
 import { findCurrentState } from "./state.ts";
@@ -37,7 +39,7 @@ export async function sendEvent(room: RoomContext, input: SendEventInput): Promi
     return sendMemberEvent(room, { ...input, stateKey: input.stateKey });
   }
   assertPossible(room, input);
-  if (input.type === "m.room.canonical_alias" && input.stateKey === "") await checkAliases(room, input.content);
+  if (input.type === "m.room.canonical_alias" && input.stateKey === "") await checkAliases(room, input);
   if (input.type === "m.room.server_acl" && input.stateKey === "") assertKeepsUs(room, input.content);
   const key = await fetchSigningKey(room);
   return commit(room, (tx) => {
@@ -63,6 +65,8 @@ function assertInRoom(room: RoomContext, sender: UserId): void {
 function assertPossible(room: RoomContext, { type, stateKey, content }: SendEventInput): void {
   if (type === "m.room.create") throw errors.invalidParam("A room has one create event");
   if (type !== "m.room.power_levels" || stateKey !== "") return;
+  const noUser = findNoUser(content, findCurrentState(room.store, "m.room.power_levels", "")?.event.content);
+  if (noUser !== null) throw errors.badJson(`content.users: ${noUser} is not a user id`);
   const rules = room.store.room.rules();
   const create = findCurrentState(room.store, "m.room.create", "");
   if (create === null || !rules.creatorsHaveInfinitePower) return;
@@ -71,9 +75,13 @@ function assertPossible(room: RoomContext, { type, stateKey, content }: SendEven
   if (creator !== undefined) throw errors.badJson(`content.users: ${creator} is a creator and has no level`);
 }
 
-/** "The scope of a transaction ID is for a single device, and a single HTTP endpoint." */
-function scopeOf(input: SendEventInput): string {
-  return JSON.stringify([input.sender, input.deviceId, input.redacts === null ? "send" : "redact"]);
+/**
+ * "The homeserver should identify a request as a retransmission if the transaction ID is the same as a previous request,
+ * and the path of the HTTP request is the same"; besides, "for a single device".
+ */
+function scopeOf({ sender, deviceId, type, redacts }: SendEventInput): string {
+  const path = redacts === null ? ["send", type] : ["redact", redacts];
+  return JSON.stringify([sender, deviceId, ...path]);
 }
 
 function findTransaction(tx: RoomTransaction, input: SendEventInput): EventId | null {
@@ -123,7 +131,7 @@ function assertKeepsUs(room: RoomContext, acl: JsonObject): void {
  *
  * @throws MatrixError M_INVALID_PARAM, M_BAD_ALIAS
  */
-async function checkAliases(room: RoomContext, content: JsonObject): Promise<void> {
+async function checkAliases(room: RoomContext, { content, aliasesElsewhere = [] }: SendEventInput): Promise<void> {
   const others = field(content, "alt_aliases");
   if (others !== undefined && !Array.isArray(others)) throw errors.invalidParam("alt_aliases must be a list");
   const current = findCurrentState(room.store, "m.room.canonical_alias", "")?.event.content ?? {};
@@ -132,22 +140,14 @@ async function checkAliases(room: RoomContext, content: JsonObject): Promise<voi
     if (known.has(value)) continue;
     const alias = typeof value === "string" ? parseRoomAlias(value) : null;
     if (alias === null) throw errors.invalidParam("An entry of m.room.canonical_alias is not a room alias");
-    if (!(await pointsHere(room, alias))) throw errors.badAlias(`${alias} does not point to this room`);
+    if (!(await pointsHere(room, alias, aliasesElsewhere)))
+      throw errors.badAlias(`${alias} does not point to this room`);
   }
 }
 
-function aliasesIn(content: JsonObject): JsonValue[] {
-  const alias = field(content, "alias");
-  const others = field(content, "alt_aliases");
-  const all: JsonValue[] = Array.isArray(others) ? [...others] : [];
-  // "If not present, null, or empty the room should be considered to have no canonical alias."
-  if (alias !== undefined && alias !== null && alias !== "") all.push(alias);
-  return all;
-}
-
-/** Aliases of other servers cannot be looked up yet, so they are never found to point here. */
-async function pointsHere(room: RoomContext, alias: RoomAlias): Promise<boolean> {
-  if (serverNameOf(alias) !== room.config.serverName) return false;
+/** Aliases of other servers are looked up before the event comes here. */
+async function pointsHere(room: RoomContext, alias: RoomAlias, elsewhere: readonly RoomAlias[]): Promise<boolean> {
+  if (serverNameOf(alias) !== room.config.serverName) return elsewhere.includes(alias);
   try {
     const found = await room.actors.server(room.config.serverName).getAlias(alias);
     return found.roomId === room.roomId;

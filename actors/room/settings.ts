@@ -5,6 +5,7 @@ import { stringField } from "../../shared/json.ts";
 import { commit } from "./commit.ts";
 import type { RoomContext } from "./context.ts";
 import { projectDirectoryLater } from "./directory.ts";
+import { lacksMembers } from "./partial-state.ts";
 import { currentPowerLevels } from "./redactions.ts";
 import { findCurrentState } from "./state.ts";
 import type { RoomRead } from "./store/index.ts";
@@ -68,8 +69,11 @@ function hasAliasPower(store: RoomRead, requester: UserId): boolean {
   return levels.ofUser(requester) >= levels.toSend("m.room.canonical_alias", true);
 }
 
-/** Whether the user is joined: the condition of another room's restricted join. Null: this server is not in the room. */
+/**
+ * Whether the user is joined: the condition of another room's restricted join. Null: this server is not in the room, or
+ * does not know all of its members yet.
+ */
 export function isJoined(room: RoomContext, userId: UserId): boolean | null {
   if (room.store.room.find() === null || room.store.memberships.localJoined("", 1).length === 0) return null;
-  return room.store.memberships.isJoined(userId);
+  return room.store.memberships.isJoined(userId) || (lacksMembers(room.store) ? null : false);
 }

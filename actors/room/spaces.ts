@@ -7,7 +7,7 @@ import { stripEvent } from "../../shared/matrix/stripped-state.ts";
 import type { Membership } from "../../shared/rpc/room.ts";
 import type { RoomDescription, ShownRoom, SpaceChild, Visitor } from "../../shared/rpc/room-spaces.ts";
 import type { RoomContext } from "./context.ts";
-import { isResident } from "./residency.ts";
+import { isHere, isResident } from "./residency.ts";
 import { isShutOut } from "./server-acl.ts";
 import { findCurrentState } from "./state.ts";
 import { OutsideStore } from "./store/outside.ts";
@@ -19,6 +19,8 @@ const maxChildren = 200;
 const maxChildKeys = 5_000;
 /** Rooms that are asked whose members may join, at most. */
 const maxAllowingRooms = 20;
+/** Servers by way of which a room may be joined that are named, at most, beside this one. */
+const maxServers = 50;
 
 /** The room as a visitor may see it. */
 export async function describeRoom(room: RoomContext, visitor: Visitor): Promise<ShownRoom> {
@@ -41,6 +43,13 @@ function outsideMembershipOf(room: RoomContext, visitor: Visitor): Membership | 
 export function isServerIn(room: RoomContext, server: ServerName): boolean | null {
   if (!isResident(room, room.store)) return null;
   return room.store.servers.isIn(server);
+}
+
+/** Servers by way of which the room may be joined. Of a room that this server is not in any more, those that were in it then. */
+export function getServers(room: RoomContext): ServerName[] {
+  if (room.store.room.find() === null) return [];
+  const others = room.store.servers.longestIn(maxServers);
+  return isHere(room, room.store) ? [room.config.serverName, ...others] : others;
 }
 
 /** Whether the visitor may join, ask to join, or read: "the server should return any rooms where at least one […] is true". */

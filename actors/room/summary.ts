@@ -1,7 +1,7 @@
 /** What the room is to those who look at it from outside: name, topic, counts. */
 import type { UserId } from "../../shared/ids.ts";
 import { field, isObject, type JsonObject, objectField, stringField } from "../../shared/json.ts";
-import { roomTypeOf } from "../../shared/matrix/content/create.ts";
+import { isFederated, roomTypeOf } from "../../shared/matrix/content/create.ts";
 import { historyVisibilityOf } from "../../shared/matrix/content/history-visibility.ts";
 import { joinRuleOf } from "../../shared/matrix/content/join-rules.ts";
 import type { RoomSummary } from "../directory/rooms.ts";
@@ -29,6 +29,7 @@ export function roomSummaryOf(room: RoomContext): RoomSummary {
     joinRule: joinRuleOf(contentOf(room, "m.room.join_rules")),
     isWorldReadable: historyVisibilityOf(contentOf(room, "m.room.history_visibility")) === "world_readable",
     isGuestAllowed: textOf(room, "m.room.guest_access", "guest_access") === "can_join",
+    isFederated: isFederated(contentOf(room, "m.room.create") ?? {}),
     joinedMembers: facts.joinedMembers,
     position: facts.streamPosition,
   };

@@ -3,7 +3,7 @@
 import { parseUserId, type UserId } from "../../shared/ids.ts";
 import type { JsonObject } from "../../shared/json.ts";
 import { membershipIn } from "../../shared/matrix/content/member.ts";
-import { matchesRoomEventFilter, type RoomFilter } from "../../shared/matrix/filter.ts";
+import { matchesRoomEventFilter, type RoomEventFilter, type RoomFilter } from "../../shared/matrix/filter.ts";
 import { formatRoomToken } from "../../shared/matrix/stream-token.ts";
 import type { RoomSyncInput, RoomSyncResult } from "../../shared/rpc/room.ts";
 import { ephemeralEvents } from "./ephemeral.ts";
@@ -13,6 +13,7 @@ import { stateRootAt } from "./state.ts";
 import { differencesOf, type StateRoot } from "./state-tree.ts";
 import { oldest, serveState } from "./state-view.ts";
 import type { EventRecord } from "./store/events.ts";
+import type { MembershipRecord } from "./store/memberships.ts";
 import { syncSummaryOf } from "./summary.ts";
 import { syncState } from "./sync-state.ts";
 import { maxEvents, type Stretch, scanEvents } from "./timeline.ts";
@@ -117,9 +118,44 @@ export function leftSection(request: SyncRequest, exit: number): RoomSyncResult 
     membership === null ? newest : withoutOutdated(request, untilLeft(newest, membership, exit), membership.root);
   const hasState = membership !== null && (membership.through > after || input.fullState);
   const state = hasState ? stateOf(request, timeline, { known, end: membership.root, heroes: [] }) : [];
-  const wasJoined = known !== null && membership !== null && membership.through > after;
-  const left = wasJoined ? joinedOthers(request, membership.through) : [];
+  const left = othersLeft(request, known, membership);
   return { ...nothing, place: "leave", section: timelineFields(request, timeline, state), leftUsers: left };
+}
+
+/**
+ * The section of a room that the user has left and forgotten since, for a client that has not been told that they left: the
+ * event by which they did and nothing else, because its history is closed to them.
+ *
+ * @param exit the user's membership.
+ */
+export function partingSection(request: SyncRequest, exit: MembershipRecord): RoomSyncResult {
+  const { input, viewer, filter } = request;
+  const { room } = viewer;
+  const record = room.store.events.byNid(exit.eventNid);
+  const isWanted = (part: RoomEventFilter): boolean =>
+    matchesRoomEventFilter(part, room.roomId, filteredView(room, record));
+  const isInTimeline = isWanted(filter.timeline) && filter.timeline.limit !== 0;
+  const isInState = isWanted(filter.state) && (input.useStateAfter || !isInTimeline);
+  const timeline: Timeline = {
+    records: isInTimeline ? [record] : [],
+    // What else was there since the token is not told.
+    isLimited: input.since === null || input.since < exit.streamPosition - 1,
+    boundary: exit.streamPosition - 1,
+    start: stateRootAt(room.store, exit.streamPosition - 1),
+  };
+  return {
+    readPosition: exit.streamPosition,
+    place: "leave",
+    section: timelineFields(request, timeline, isInState ? [record] : []),
+    joinedUsers: [],
+    leftUsers: othersLeft(request, knownTo(request), lastJoined(room, input.userId)),
+  };
+}
+
+/** With whom a user who is out has ceased to share the room since the token. */
+function othersLeft(request: SyncRequest, known: Known | null, membership: { through: number } | null): UserId[] {
+  const wasJoined = known !== null && membership !== null && membership.through > known.since;
+  return wasJoined ? joinedOthers(request, membership.through) : [];
 }
 
 /**

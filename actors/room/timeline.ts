@@ -92,10 +92,19 @@ export function roomEventFilterOf(filter: JsonObject | null): RoomEventFilter | 
   return parsed.filter;
 }
 
-/** Decides which events a reader is given: visible ones that pass the filter. */
-function acceptorOf(viewer: RoomViewer, filter: RoomEventFilter | null): (record: EventRecord) => boolean {
+/**
+ * Decides which events a reader is given: visible ones that pass the filter. "Once ignored, the client will no longer
+ * receive events sent by that user, with the exception of state events."
+ */
+function acceptorOf(
+  viewer: RoomViewer,
+  filter: RoomEventFilter | null,
+  ignoredUsers: readonly UserId[] = [],
+): (record: EventRecord) => boolean {
   const { room } = viewer;
+  const ignored = new Set<string>(ignoredUsers);
   return (record) =>
+    (record.stateKey !== null || !ignored.has(record.sender)) &&
     viewer.canSee(record) &&
     (filter === null || matchesRoomEventFilter(filter, room.roomId, filteredView(room, record)));
 }
@@ -119,7 +128,7 @@ export function getMessages(room: RoomContext, input: MessagesInput): JsonObject
     ? { after: Math.max(input.to ?? oldest, room.store.extremities.gapBelow(start) ?? oldest), through: start }
     : { after: start, through: Math.min(input.to ?? readable, readable) };
   const limit = Math.max(1, Math.min(input.limit, maxEvents));
-  const scan = scanEvents(room, input.dir, stretch, { limit, accepts: acceptorOf(viewer, filter) });
+  const scan = scanEvents(room, input.dir, stretch, { limit, accepts: acceptorOf(viewer, filter, input.ignoredUsers) });
 
   const answer: JsonObject = {
     start: formatRoomToken(input.from ?? start),
@@ -160,6 +169,16 @@ export function getEvent(
   return viewer.serve(requireVisible(viewer, eventId), { includeRoomId: true });
 }
 
+/**
+ * Whether an event comes after another, or there is no other one.
+ * @throws MatrixError M_NOT_FOUND, also when the user may not see the event
+ */
+export function isAfter(room: RoomContext, requester: UserId, eventId: EventId, other: EventId | null): boolean {
+  const event = requireVisible(viewerOf(room, requester, null), eventId);
+  const position = other === null ? null : (room.store.events.byId(other)?.streamPosition ?? null);
+  return position === null || (event.streamPosition ?? oldest) > position;
+}
+
 /** @throws MatrixError M_NOT_FOUND for who may not read the room at all: the event's existence is not given away. */
 function viewerOf(room: RoomContext, userId: UserId, deviceId: DeviceId | null): RoomViewer {
   if (accessOf(room, userId) === null) throw errors.notFound("Event not found");
@@ -186,13 +205,14 @@ export function getContext(
     eventId: EventId;
     limit: number;
     filter: JsonObject | null;
+    ignoredUsers?: readonly UserId[];
   },
 ): JsonObject {
   const viewer = viewerOf(room, input.requester, input.deviceId);
   const filter = roomEventFilterOf(input.filter);
   const event = requireVisible(viewer, input.eventId);
   const position = event.streamPosition ?? 0;
-  const accepts = acceptorOf(viewer, filter);
+  const accepts = acceptorOf(viewer, filter, input.ignoredUsers);
   const limit = Math.max(0, Math.min(input.limit, maxEvents));
   const before = scanEvents(
     room,

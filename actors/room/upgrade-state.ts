@@ -5,8 +5,9 @@ import { isFederated } from "../../shared/matrix/content/create.ts";
 import type { RoomVersionRules } from "../../shared/matrix/room-version.ts";
 import type { RoomContext } from "./context.ts";
 import { findCurrentState } from "./state.ts";
-import type { RoomRead } from "./store/index.ts";
+import type { EventRecord } from "./store/events.ts";
 import type { UpgradeWish } from "./store/upgrades.ts";
+import { prunedEvent } from "./visibility.ts";
 
 export interface TransferredState {
   readonly type: string;
@@ -33,25 +34,36 @@ const maxBans = 10_000;
  * What the new room begins with: settings first, a space's children, and bans. Other memberships are their users' to make.
  * @see https://spec.matrix.org/v1.19/client-server-api/#room-upgrades
  */
-export function transferredState(store: RoomRead): TransferredState[] {
+export function transferredState(room: RoomContext): TransferredState[] {
+  const { store } = room;
   const state: TransferredState[] = [];
   for (const [type, ifAbsent] of transferred) {
-    const content = findCurrentState(store, type, "")?.event.content ?? ifAbsent;
+    const content = contentOf(room, findCurrentState(store, type, "")) ?? ifAbsent;
     if (content !== null) state.push({ type, stateKey: "", content });
   }
   const create = findCurrentState(store, "m.room.create", "")?.event.content ?? {};
   if (stringField(create, "type") === "m.space") {
     for (const { type, stateKey } of store.stateKeys.ofType("m.space.child")) {
-      const content = findCurrentState(store, type, stateKey)?.event.content ?? {};
+      const content = contentOf(room, findCurrentState(store, type, stateKey)) ?? {};
       // One without content was taken out of the space.
       if (Object.keys(content).length > 0) state.push({ type, stateKey, content });
     }
   }
   for (const { userId, eventNid } of store.memberships.withMembership("ban", "", maxBans)) {
-    const reason = stringField(store.events.byNid(eventNid).event.content, "reason") ?? undefined;
+    const reason = stringField(contentOf(room, store.events.byNid(eventNid)) ?? {}, "reason") ?? undefined;
     state.push({ type: "m.room.member", stateKey: userId, content: withFields({ membership: "ban" }, { reason }) });
   }
   return state;
+}
+
+/** Types of events that go on protecting the room when they are redacted, as they do in the old one. */
+const kept: ReadonlySet<string> = new Set(["m.room.server_acl", "m.room.encryption"]);
+
+/** What an event still says; null where nothing was left of it. */
+function contentOf(room: RoomContext, record: EventRecord | null): JsonObject | null {
+  if (record === null || record.redactedBy === null || kept.has(record.type)) return record?.event.content ?? null;
+  const { content } = prunedEvent(room, record);
+  return Object.keys(content).length > 0 ? content : null;
 }
 
 /** The `creation_content` of the new room. */

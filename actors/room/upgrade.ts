@@ -205,7 +205,7 @@ function powerLevels(content: JsonObject): TransferredState {
 async function createReplacement(room: RoomContext, upgrade: Upgrade): Promise<void> {
   const { requester, roomId, createEvent, levels } = upgrade;
   const key = await fetchSigningKey(room);
-  const state = transferredState(room.store);
+  const state = transferredState(room);
   const first = [...(levels === null ? [] : [powerLevels(levels.atFirst)]), ...state.slice(0, maxInFirstGo)];
   await room.actors.room(roomId).createRoom({
     creator: requester,

@@ -208,11 +208,6 @@ export async function repeatWakes(room: WakingRoom): Promise<void> {
   if (owedConsumers(room).length > 0) room.alarm.ensure(room.clock.now() + repeatAfterMs);
 }
 
-/** Whether no wake is owed to anybody. */
-export function areWakesDelivered(room: WakingRoom): boolean {
-  return owedConsumers(room).length === 0;
-}
-
 /** Delivers what is owed to a consumer; resolves when it has been told, be it by a delivery that was under way already. */
 function deliverTo(room: WakingRoom, nid: number): Promise<void> {
   const underWay = room.wakes.deliveries.get(nid);

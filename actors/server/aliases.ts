@@ -1,6 +1,6 @@
 import { isExclusiveAlias } from "../../shared/appservice-api/namespaces.ts";
 import { errors } from "../../shared/errors.ts";
-import { type RoomAlias, type RoomId, type ServerName, serverNameOf, type UserId } from "../../shared/ids.ts";
+import { type RoomAlias, type RoomId, serverNameOf, type UserId } from "../../shared/ids.ts";
 import type { ServerContext } from "./context.ts";
 
 /**
@@ -26,10 +26,10 @@ export function createAlias(server: ServerContext, input: { alias: RoomAlias; ro
  * @throws MatrixError M_NOT_FOUND
  * @see https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3directoryroomroomalias
  */
-export function getAlias(server: ServerContext, alias: RoomAlias): { roomId: RoomId; servers: ServerName[] } {
+export function getAlias(server: ServerContext, alias: RoomAlias): { roomId: RoomId } {
   const known = server.store.aliases.find(alias);
   if (known === null) throw errors.notFound("No such room alias");
-  return { roomId: known.roomId, servers: [server.serverName] };
+  return { roomId: known.roomId };
 }
 
 /**

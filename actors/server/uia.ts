@@ -7,6 +7,7 @@
 import { encodeBase64Url } from "../../shared/base64.ts";
 import { errors } from "../../shared/errors.ts";
 import { type JsonObject, withFields } from "../../shared/json.ts";
+import type { UiaStageProof } from "../../shared/rpc/server.ts";
 import type { ServerContext } from "./context.ts";
 import type { ServerReader } from "./store/index.ts";
 import type { UiaSession } from "./store/uia.ts";
@@ -31,16 +32,13 @@ export function startUia(server: ServerContext, binding: string): { session: str
 }
 
 /**
- * Records a proven stage; one that is recorded already stays so.
+ * Records a proven stage; one that is recorded already stays so. A null binding is not compared: see {@link UiaStageProof}.
  * @throws MatrixError M_UNKNOWN for a session that is unknown, expired, or was begun for something else
  */
-export function completeUiaStage(
-  server: ServerContext,
-  input: { session: string; binding: string; stage: string },
-): { completed: string[] } {
+export function completeUiaStage(server: ServerContext, input: UiaStageProof): { completed: string[] } {
   return server.store.transaction((tx) => {
     const session = getSession(server, tx, input.session);
-    if (session.binding !== input.binding) throw unknownSession();
+    if (input.binding !== null && session.binding !== input.binding) throw unknownSession();
     if (session.completed.includes(input.stage)) return { completed: session.completed };
     const completed = [...session.completed, input.stage];
     tx.uia.setCompleted(input.session, completed);

@@ -128,6 +128,9 @@ export class UserActor extends Actor implements UserRpc {
   isOpenIdTokenGood(...args: Args<"isOpenIdTokenGood">) {
     return this.#rpc.isOpenIdTokenGood(...args);
   }
+  getIgnoredUsers(...args: Args<"getIgnoredUsers">) {
+    return this.#rpc.getIgnoredUsers(...args);
+  }
   getJoinedRooms(...args: Args<"getJoinedRooms">) {
     return this.#rpc.getJoinedRooms(...args);
   }

@@ -34,7 +34,7 @@ export interface SendToDevice {
 type Messages = Record<string, Record<string, JsonObject>>;
 
 /**
- * Takes messages for delivery. Once per (device, txnId). What is for a server that this one does not talk to is counted in
+ * Takes messages for delivery. Once per (device, type, txnId). What is for a server that this one does not talk to is counted in
  * the log and not kept.
  *
  * @throws MatrixError M_INVALID_PARAM, M_TOO_LARGE
@@ -55,9 +55,11 @@ export function sendToDevice(user: UserContext, input: SendToDevice): void {
   });
   const local = targets.filter(({ target }) => serverNameOf(target) === user.config.serverName);
   const waiting: { target: OutboxTarget; json: string }[] = [...local, ...forOtherServers(user, input.messages)];
+  // A retransmission has the same path, which names the type, too.
+  const path = JSON.stringify([type, txnId]);
   user.store.transaction((tx) => {
-    if (tx.toDevice.isTransactionKnown(deviceId, txnId)) return;
-    tx.toDevice.markTransaction(deviceId, txnId, user.clock.now());
+    if (tx.toDevice.isTransactionKnown(deviceId, path)) return;
+    tx.toDevice.markTransaction(deviceId, path, user.clock.now());
     for (const { target, json } of waiting) {
       const messageId = encodeBase64Url(user.random.bytes(messageIdBytes));
       tx.toDevice.insertOutbox({ target, messageId, type, messages: json });

@@ -19,12 +19,19 @@ import { wakeWaiters } from "./waiters.ts";
 export function roomAdvanced(user: UserContext, wake: RoomWake): { knownPosition: number } {
   const { knownPosition, isBehind, hasJoined } = user.store.transaction((tx) => {
     const room = tx.rooms.find(wake.roomId);
+    const forgotten = room === null ? tx.rooms.findForgotten(wake.roomId) : null;
+    // A repeat, or a late one: what it says was so before the user forgot the room.
+    if (forgotten !== null && wake.membershipPosition <= forgotten.membershipPosition) {
+      return { knownPosition: wake.head, isBehind: false, hasJoined: false };
+    }
     const isNewer = room === null || wake.membershipPosition > room.membershipPosition;
     const hasJoined = isNewer && wake.membership === "join" && room?.membership !== "join";
     if (hasJoined) oweAfterJoin(user, tx, wake.roomId);
     if (room === null) {
       const { roomId, membership, membershipPosition, head } = wake;
-      tx.rooms.insert({ roomId, membership, membershipPosition, headHint: head });
+      const listed = { roomId, membership, membershipPosition, headHint: head };
+      if (forgotten === null) tx.rooms.insert(listed);
+      else tx.rooms.recall({ ...listed, roomNid: forgotten.roomNid, headKnown: forgotten.membershipPosition });
       return { knownPosition: 0, isBehind: true, hasJoined };
     }
     const next = { ...room, headHint: Math.max(room.headHint, wake.head) };
@@ -55,12 +62,21 @@ export function wakeCountOf(user: UserContext, roomId: RoomId): number {
   return user.memory.wakeCounts.get(roomId) ?? 0;
 }
 
-/** The user has forgotten the room: it is told anew should the user ever come back. */
-export function roomForgotten(user: UserContext, roomId: RoomId): void {
+/**
+ * The user has forgotten the room: it leaves the user's lists, but for the devices that have not been told that the user left.
+ *
+ * @param through room position at which the user left: who has come back since has not forgotten the room.
+ */
+export function roomForgotten(user: UserContext, roomId: RoomId, through: number): void {
   user.store.transaction((tx) => {
-    const room = tx.rooms.find(roomId);
-    if (room !== null && room.membership !== "join") tx.rooms.delete(room.roomNid);
+    const known = tx.rooms.find(roomId) ?? tx.rooms.findForgotten(roomId);
+    if (known !== null && known.membershipPosition > through) return;
+    // Of a room that the user was never told of, a wake may be on its way still.
+    const roomNid = known?.roomNid ?? tx.rooms.newNid();
+    tx.rooms.forget({ roomNid, roomId, membershipPosition: through }, tx.streams.next());
   });
+  // That the user left may be news: the wake that should have told it will say nothing any more.
+  wakeWaiters(user);
 }
 
 /** `GET /joined_rooms` */
@@ -69,12 +85,16 @@ export function getJoinedRooms(user: UserContext): RoomId[] {
 }
 
 /**
- * The room position that a sync token had read.
- * @throws MatrixError M_INVALID_PARAM for what is not a token, or one that never knew the room.
+ * The room position that a sync token had read. A token from before the user came into the room stands for their coming:
+ * bots join a room and read it at once, with the token that they have.
+ *
+ * @throws MatrixError M_INVALID_PARAM for what is not a token, or a room that the user does not have
  */
 export function roomPositionAt(user: UserContext, syncToken: string, roomId: RoomId): number {
   const token = parseSyncToken(syncToken);
-  const position = token === null ? null : user.store.rooms.findRead(roomId, token.position);
+  const { rooms } = user.store;
+  const read = token === null ? null : rooms.findRead(roomId, token.position);
+  const position = token === null ? null : (read ?? rooms.find(roomId)?.membershipPosition ?? null);
   if (position === null) throw errors.invalidParam("The token is not one of this user's for this room");
   return position;
 }

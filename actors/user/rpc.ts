@@ -2,7 +2,7 @@
 import { type Reply, reply } from "../../shared/rpc/reply.ts";
 import type { UserForAdmins, UserForClients, UserForRooms, UserForUsers, UserRpc } from "../../shared/rpc/user.ts";
 import { assertAvailable, changePassword, deactivate, exists, register } from "./account.ts";
-import { getAccountData, setAccountData, setFullyRead } from "./account-data.ts";
+import { getAccountData, getIgnoredUsers, setAccountData, setFullyRead } from "./account-data.ts";
 import type { UserContext } from "./context.ts";
 import { createRoom } from "./create-room.ts";
 import { deleteDevices, getDevice, getDevices, logoutAll, updateDevice } from "./devices.ts";
@@ -67,6 +67,7 @@ function forClients(user: UserContext): UserForClients {
     createOpenIdToken: () => reply(() => createOpenIdToken(user)),
     isOpenIdTokenGood: (token) => reply(() => isOpenIdTokenGood(user, token)),
 
+    getIgnoredUsers: () => reply(() => getIgnoredUsers(user)),
     getJoinedRooms: () => reply(() => getJoinedRooms(user)),
     createRoom: (request) => reply(() => settling(user, () => createRoom(user, request))),
     roomPositionAt: (syncToken, roomId) => reply(() => roomPositionAt(user, syncToken, roomId)),
@@ -103,7 +104,7 @@ function forRooms(user: UserContext): UserForRooms {
         user.memory.limiter.count("rc_invites.per_user");
         return getMemberProfile(user);
       }),
-    roomForgotten: (roomId) => done(() => roomForgotten(user, roomId)),
+    roomForgotten: (roomId, through) => done(() => roomForgotten(user, roomId, through)),
     exists: () => reply(() => exists(user)),
   };
 }

@@ -7,6 +7,8 @@ import upgrades from "./0005-upgrades.sql";
 import servers from "./0006-servers.sql";
 import remoteMembership from "./0007-remote-membership.sql";
 import partialState from "./0008-partial-state.sql";
+import heroesAndForgetting from "./0009-heroes-and-forgetting.sql";
+import formerEnds from "./0010-former-ends.sql";
 
 /** The RoomActor's schema, in order. */
 export const roomMigrations: readonly Migration[] = [
@@ -18,4 +20,6 @@ export const roomMigrations: readonly Migration[] = [
   { version: 6, name: "servers", sql: servers },
   { version: 7, name: "remote membership", sql: remoteMembership },
   { version: 8, name: "partial state", sql: partialState },
+  { version: 9, name: "heroes and forgetting", sql: heroesAndForgetting },
+  { version: 10, name: "former ends", sql: formerEnds },
 ];

@@ -42,6 +42,8 @@ export function canonicalJson(
 ): string {
   // Where more nesting is allowed, it is counted from below zero.
   const outside = maxJsonDepth - maxDepth;
+  const text = writeNatively(value, omit, outside);
+  if (text !== null) return text;
   if (omit.length > 0 && isObject(value)) return writeObject(value, omit, outside + 1, mode);
   return write(value, outside, mode);
 }
@@ -65,6 +67,65 @@ export function checkCanonical(
     if (thrown instanceof NotCanonical) return { ok: false, reason: thrown.message };
     throw thrown;
   }
+}
+
+/**
+ * By the engine's own writer, which takes a third of the time; in either mode. Null when it might write what is not
+ * canonical: nearly all that is received and all that is stored has its keys in order already.
+ */
+function writeNatively(value: JsonValue, omit: readonly string[], depth: number): string | null {
+  const kept = omit.length > 0 && isObject(value) ? withoutKeys(value, omit) : value;
+  if (kept === undefined || !isInOrder(kept, depth)) return null;
+  const text = JSON.stringify(kept);
+  // Lone surrogates are written as escapes, and they alone.
+  return text.includes("\\ud") ? null : text;
+}
+
+/** Itself, where it has none of the keys; undefined, where it cannot be copied by assignment. */
+function withoutKeys(object: JsonObject, omit: readonly string[]): JsonObject | undefined {
+  if (!omit.some((key) => Object.hasOwn(object, key))) return object;
+  const copy: JsonObject = {};
+  for (const key of Object.keys(object)) {
+    const value = object[key];
+    if (omit.includes(key)) continue;
+    if (value === undefined || key === "__proto__") return undefined;
+    copy[key] = value;
+  }
+  return copy;
+}
+
+/** Whether all keys are in order, all numbers canonical, and the nesting within its bound. */
+function isInOrder(value: JsonValue, depth: number): boolean {
+  switch (typeof value) {
+    case "string":
+    case "boolean":
+      return true;
+    case "number":
+      return Number.isSafeInteger(value) && !Object.is(value, -0);
+    case "object":
+      if (value === null) return true;
+      if (depth >= maxJsonDepth) return false;
+      return Array.isArray(value) ? isArrayInOrder(value, depth + 1) : isObjectInOrder(value, depth + 1);
+    default:
+      return false;
+  }
+}
+
+function isArrayInOrder(values: readonly JsonValue[], depth: number): boolean {
+  for (const value of values) if (!isInOrder(value, depth)) return false;
+  return true;
+}
+
+function isObjectInOrder(object: JsonObject, depth: number): boolean {
+  let last = "";
+  for (const key of Object.keys(object)) {
+    const value = object[key];
+    // A number kept as it was written is an object with this key.
+    if (value === undefined || key === "rawJSON" || compareCodePoints(last, key) > 0) return false;
+    if (!isInOrder(value, depth)) return false;
+    last = key;
+  }
+  return true;
 }
 
 function write(value: JsonValue, depth: number, mode: CanonicalMode): string {

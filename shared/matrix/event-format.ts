@@ -1,7 +1,7 @@
 import { Buffer } from "node:buffer";
 import { parseEventId, parseRoomId, parseUserId } from "../ids.ts";
 import { field, isObject, type JsonObject, type JsonValue, objectField, stringField } from "../json.ts";
-import { canonicalJson, checkCanonical } from "./canonical-json.ts";
+import { checkCanonical } from "./canonical-json.ts";
 import { referencedEvents } from "./event.ts";
 import { numberValue } from "./exact-numbers.ts";
 import { canonicalMode } from "./hashes.ts";
@@ -174,9 +174,4 @@ function checkKeySizes(pdu: JsonObject, rules: RoomVersionRules): Problem | null
 
 function sizeOf(text: string, rules: RoomVersionRules): number {
   return rules.limitsCountBytes ? Buffer.byteLength(text, "utf8") : [...text].length;
-}
-
-/** The size of a PDU in the federation format, in bytes. @see https://spec.matrix.org/v1.19/client-server-api/#size-limits */
-export function eventBytes(pdu: JsonObject, rules: RoomVersionRules): number {
-  return Buffer.byteLength(canonicalJson(pdu, [], canonicalMode(rules)), "utf8");
 }

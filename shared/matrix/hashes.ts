@@ -4,11 +4,10 @@ import { type JsonObject, objectField, stringField, withFields } from "../json.t
 import { type CanonicalMode, canonicalJson, checkCanonical } from "./canonical-json.ts";
 import { redact } from "./redaction.ts";
 import type { RoomVersionRules } from "./room-version.ts";
+import { scratchUtf8 } from "./scratch-utf8.ts";
 
 /** 32 bytes in base64, without padding. */
 const digestLength = 43;
-
-const utf8 = new TextEncoder();
 
 const notHashedKeys: readonly string[] = ["unsigned", "signatures", "hashes"];
 const notSignedKeys: readonly string[] = ["unsigned", "signatures"];
@@ -23,7 +22,7 @@ export function canonicalMode(rules: RoomVersionRules): CanonicalMode {
  * @see https://spec.matrix.org/v1.19/server-server-api/#calculating-the-content-hash-for-an-event
  */
 export function contentHash(event: JsonObject, rules: RoomVersionRules): string {
-  return sha256(utf8.encode(canonicalJson(event, notHashedKeys, canonicalMode(rules))));
+  return sha256(canonicalJson(event, notHashedKeys, canonicalMode(rules)));
 }
 
 /**
@@ -43,7 +42,7 @@ export function hasValidContentHash(event: JsonObject, rules: RoomVersionRules):
 interface SignedForm {
   readonly rules: RoomVersionRules;
   /** Null: it has none, because it is not canonical JSON. */
-  readonly bytes: Uint8Array | null;
+  readonly text: string | null;
   hash: string | null;
 }
 
@@ -54,20 +53,20 @@ function signedForm(event: JsonObject, rules: RoomVersionRules): SignedForm {
   const known = forms.get(event);
   if (known?.rules === rules) return known;
   const canonical = checkCanonical(redact(event, rules), canonicalMode(rules), notSignedKeys);
-  const form: SignedForm = { rules, bytes: canonical.ok ? utf8.encode(canonical.text) : null, hash: null };
+  const form: SignedForm = { rules, text: canonical.ok ? canonical.text : null, hash: null };
   forms.set(event, form);
   return form;
 }
 
 /**
- * What the servers of an event sign, and its reference hash is over: the redacted event as canonical JSON, in UTF-8.
+ * What the servers of an event sign, and its reference hash is over: the redacted event as canonical JSON.
  *
  * @param event not to be changed afterwards: PDUs never are.
  * @returns null when the event is not canonical JSON.
  * @see https://spec.matrix.org/v1.19/server-server-api/#signing-events
  */
-export function signedBytes(event: JsonObject, rules: RoomVersionRules): Uint8Array | null {
-  return signedForm(event, rules).bytes;
+export function signedText(event: JsonObject, rules: RoomVersionRules): string | null {
+  return signedForm(event, rules).text;
 }
 
 /**
@@ -76,14 +75,14 @@ export function signedBytes(event: JsonObject, rules: RoomVersionRules): Uint8Ar
  */
 export function referenceHash(event: JsonObject, rules: RoomVersionRules): string {
   const form = signedForm(event, rules);
-  if (form.bytes === null) throw new Error("an event is not canonical JSON");
-  form.hash ??= sha256(form.bytes, rules.eventIdFormat === "base64Url" ? "base64url" : "base64");
+  if (form.text === null) throw new Error("an event is not canonical JSON");
+  form.hash ??= sha256(form.text, rules.eventIdFormat === "base64Url" ? "base64url" : "base64");
   return form.hash;
 }
 
-/** In unpadded base64. */
-function sha256(input: Uint8Array, encoding: "base64" | "base64url" = "base64"): string {
-  return hash("sha256", input, encoding).slice(0, digestLength);
+/** Of text in UTF-8, in unpadded base64. */
+function sha256(text: string, encoding: "base64" | "base64url" = "base64"): string {
+  return hash("sha256", scratchUtf8(text), encoding).slice(0, digestLength);
 }
 
 /** An event with its content hash set, replacing any other. @see https://spec.matrix.org/v1.19/server-server-api/#adding-hashes-and-signatures-to-outgoing-events */

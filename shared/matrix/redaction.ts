@@ -52,10 +52,13 @@ function redactContent(type: string, content: JsonObject, rules: RoomVersionRule
   return kept;
 }
 
-/** "Additionally, it allows the `signed` key of the `third_party_invite` key." */
+/**
+ * "Additionally, it allows the `signed` key of the `third_party_invite` key." An object without that key stays, empty, as for
+ * other servers: event ids are made of what is left.
+ */
 function keepSignedInvite(content: JsonObject, kept: JsonObject): void {
-  const signed = field(objectField(content, "third_party_invite") ?? {}, "signed");
-  if (signed !== undefined) kept.third_party_invite = { signed };
+  const invite = objectField(content, "third_party_invite");
+  if (invite !== null) kept.third_party_invite = pick(invite, ["signed"]);
 }
 
 function protectedContentKeys(type: string, rules: RoomVersionRules): readonly string[] {

@@ -5,9 +5,10 @@ import type { RandomSource } from "../clock.ts";
 import { parseUserId, type ServerName, serverNameOf } from "../ids.ts";
 import { field, isObject, type JsonObject, objectField, stringField, withFields } from "../json.ts";
 import { type CanonicalMode, canonicalJson, checkCanonical } from "./canonical-json.ts";
-import { canonicalMode, signaturesOf, signedBytes, withContentHash } from "./hashes.ts";
+import { canonicalMode, signaturesOf, signedText, withContentHash } from "./hashes.ts";
 import { redact } from "./redaction.ts";
 import type { RoomVersionRules } from "./room-version.ts";
+import { scratchUtf8 } from "./scratch-utf8.ts";
 
 /** An Ed25519 signing key as plain data, so that it travels between actors. */
 export interface SigningKey {
@@ -69,7 +70,7 @@ export function signJson(
 }
 
 function signatureOver(object: JsonObject, key: SigningKey, mode: CanonicalMode): string {
-  return signBytes(Buffer.from(canonicalJson(object, unsignedKeys, mode), "utf8"), key);
+  return signBytes(scratchUtf8(canonicalJson(object, unsignedKeys, mode)), key);
 }
 
 function addSignature(object: JsonObject, signer: string, keyId: string, signature: string): JsonObject {
@@ -100,32 +101,22 @@ export function countersignEvent(
 }
 
 /**
- * Whether a server has signed a JSON object: at least one signature is by a key of `keys`, and all that are, are valid.
- * Signatures by unknown keys or algorithms are skipped.
- *
- * @see https://spec.matrix.org/v1.19/appendices/#checking-for-a-signature
- */
-export function verifyJson(object: JsonObject, signer: string, keys: VerifyKeys): boolean {
-  if (!Object.hasOwn(signaturesOf(object), signer)) return false;
-  const canonical = checkCanonical(object, "strict", unsignedKeys);
-  return canonical.ok && hasSigned(object, signer, keys, Buffer.from(canonical.text, "utf8"));
-}
-
-/**
- * Whether a server has signed an event. Holds for the full event and its redacted copy alike. Which servers must have
+ * Whether a server has signed an event: at least one signature is by a key of `keys`, and all that are, are valid. Signatures by
+ * unknown keys or algorithms are skipped. Holds for the full event and its redacted copy alike. Which servers must have
  * signed: {@link requiredSigners}. Which keys count at the event's time is for the caller to choose.
  *
  * @see https://spec.matrix.org/v1.19/server-server-api/#validating-hashes-and-signatures-on-received-events
  */
 export function verifyEvent(event: JsonObject, rules: RoomVersionRules, signer: ServerName, keys: VerifyKeys): boolean {
-  const message = signedBytes(event, rules);
-  return message !== null && hasSigned(event, signer, keys, message);
+  const text = signedText(event, rules);
+  return text !== null && hasSigned(event, signer, keys, text);
 }
 
-/** @param message what the signatures on the object are over. */
-function hasSigned(object: JsonObject, signer: string, keys: VerifyKeys, message: Uint8Array): boolean {
+/** @param text what the signatures on the object are over. */
+function hasSigned(object: JsonObject, signer: string, keys: VerifyKeys, text: string): boolean {
   const signatures = objectField(signaturesOf(object), signer);
   if (signatures === null) return false;
+  const message = scratchUtf8(text);
   let verified = false;
   for (const [keyId, signature] of Object.entries(signatures)) {
     const publicKey = keyId.startsWith("ed25519:") ? keys.get(keyId) : undefined;
@@ -142,7 +133,7 @@ function hasSigned(object: JsonObject, signer: string, keys: VerifyKeys, message
  */
 export function isSignedByAnyKey(object: JsonObject, publicKeys: readonly string[]): boolean {
   if (!checkCanonical(object).ok) return false;
-  const message = Buffer.from(canonicalJson(object, unsignedKeys), "utf8");
+  const message = scratchUtf8(canonicalJson(object, unsignedKeys));
   const signatures = Object.values(signaturesOf(object)).flatMap((ofServer) =>
     isObject(ofServer) ? Object.entries(ofServer) : [],
   );

@@ -41,11 +41,16 @@ export function clientOf<Rpc>(stub: () => object): Client<Rpc> {
         if (typeof method !== "string" || method === "then") return undefined;
         return async (...args: unknown[]) => {
           meter.rpcCalls += 1;
-          const target = stub() as Stub;
-          // Called as a member: on a stub, even `apply` of a method would be a remote method.
-          const answer = target[method]?.(...args);
-          if (answer === undefined) throw new Error(`no such actor method: ${method}`);
-          return unwrap(await answer);
+          meter.underWay += 1;
+          try {
+            const target = stub() as Stub;
+            // Called as a member: on a stub, even `apply` of a method would be a remote method.
+            const answer = target[method]?.(...args);
+            if (answer === undefined) throw new Error(`no such actor method: ${method}`);
+            return unwrap(await answer);
+          } finally {
+            meter.underWay -= 1;
+          }
         };
       },
     },

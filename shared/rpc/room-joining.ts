@@ -62,7 +62,8 @@ export type CompletionStep =
 export type JoinProgress =
   | { readonly kind: "more" }
   | { readonly kind: "joined"; readonly eventId: EventId }
-  | { readonly kind: "failed"; readonly reason: string };
+  /** `isRefused`: by what this server itself knows of the room, the user may not join it. */
+  | { readonly kind: "failed"; readonly reason: string; readonly isRefused: boolean };
 
 /** An invite on its way to another server. */
 export interface PreparedInvite {

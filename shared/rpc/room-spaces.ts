@@ -45,4 +45,6 @@ export interface RoomForVisitors {
   describeRoom(visitor: Visitor): Promise<Reply<ShownRoom>>;
   /** Whether a server has a joined user here; null: this server is not in the room. */
   isServerIn(server: ServerName): Promise<Reply<boolean | null>>;
+  /** Servers by way of which the room may be joined, as far as is known here: this one first, if it is in the room. */
+  getServers(): Promise<Reply<ServerName[]>>;
 }

@@ -41,6 +41,8 @@ export interface SendEventInput {
   content: JsonObject;
   /** For `PUT …/redact/{eventId}/{txnId}`; null otherwise. */
   redacts: EventId | null;
+  /** Of the aliases that an `m.room.canonical_alias` names, those of other servers that were found to lead to the room. */
+  aliasesElsewhere?: readonly RoomAlias[];
 }
 
 /** A membership change of a local user's making. The target of join, leave and knock is the requester. */
@@ -76,6 +78,8 @@ export interface MessagesInput {
   limit: number;
   /** A RoomEventFilter as the client gave it. */
   filter: JsonObject | null;
+  /** Whose events are left out, but for state. */
+  ignoredUsers?: readonly UserId[];
 }
 
 export interface MembersInput {
@@ -109,12 +113,15 @@ export interface RoomForClients {
   /** One state event: `event` is the client event. @throws M_NOT_FOUND */
   getStateEvent(requester: UserId, type: string, stateKey: string): Promise<Reply<{ event: JsonObject }>>;
   getEvent(requester: UserId, deviceId: DeviceId | null, eventId: EventId): Promise<Reply<JsonObject>>;
+  /** Whether an event comes after another, if there is one. @throws M_NOT_FOUND unless the requester can see it */
+  isAfter(requester: UserId, eventId: EventId, other: EventId | null): Promise<Reply<boolean>>;
   getContext(input: {
     requester: UserId;
     deviceId: DeviceId | null;
     eventId: EventId;
     limit: number;
     filter: JsonObject | null;
+    ignoredUsers?: readonly UserId[];
   }): Promise<Reply<JsonObject>>;
   getMessages(input: MessagesInput): Promise<Reply<JsonObject>>;
   getMembers(input: MembersInput): Promise<Reply<JsonObject>>;
@@ -183,7 +190,7 @@ export interface RoomForUsers {
 
 /** What rooms ask of one another. */
 export interface RoomForRooms {
-  /** Whether the user is joined here: the condition of another room's restricted join. Null: this server is not in the room. */
+  /** Whether the user is joined here: the condition of another room's restricted join. Null: this server cannot know. */
   isJoined(userId: UserId): Promise<Reply<boolean | null>>;
   /** Whether the room was upgraded to that one, or is being. False for an unknown room. */
   isReplacedBy(replacement: RoomId): Promise<Reply<boolean>>;

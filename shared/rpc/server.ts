@@ -1,4 +1,4 @@
-import type { RoomAlias, RoomId, ServerName, UserId } from "../ids.ts";
+import type { RoomAlias, RoomId, UserId } from "../ids.ts";
 import type { JsonObject } from "../json.ts";
 import type { Reply } from "./reply.ts";
 import type { PeerServer } from "./server-peer.ts";
@@ -32,6 +32,14 @@ export interface RegistrationToken {
   usesAllowed: number | null;
   completed: number;
   expiryTime: number | null;
+}
+
+/** A stage of user-interactive authentication that was proven. */
+export interface UiaStageProof {
+  session: string;
+  /** What the session must be bound to; null: a page proved the stage, and the request that is meant comes after it. */
+  binding: string | null;
+  stage: string;
 }
 
 /** What is asked of the server under our own name. */
@@ -73,15 +81,18 @@ export interface OwnServer {
 
   /** Begins user-interactive authentication, bound to what is asked and by whom. */
   startUia(binding: string): Promise<Reply<{ session: string }>>;
-  /** Records a proven stage. @throws M_UNKNOWN for a session unknown, expired or bound to something else */
-  completeUiaStage(input: { session: string; binding: string; stage: string }): Promise<Reply<{ completed: string[] }>>;
+  /**
+   * Records a proven stage. @throws M_UNKNOWN for a session unknown, expired or bound to something else; `binding` null:
+   * whatever it is bound to, which is then for a later stage to show.
+   */
+  completeUiaStage(input: UiaStageProof): Promise<Reply<{ completed: string[] }>>;
   /** What a proven stage brought along, e.g. the registration token. */
   getUia(session: string): Promise<Reply<{ completed: string[]; params: JsonObject }>>;
   setUiaParam(session: string, name: string, value: string): Promise<Reply<null>>;
 
   /** Reserves an alias. @throws M_ROOM_IN_USE when it points elsewhere; M_UNKNOWN (409) for the directory endpoint */
   createAlias(input: { alias: RoomAlias; roomId: RoomId; creator: UserId }): Promise<Reply<null>>;
-  getAlias(alias: RoomAlias): Promise<Reply<{ roomId: RoomId; servers: ServerName[] }>>;
+  getAlias(alias: RoomAlias): Promise<Reply<{ roomId: RoomId }>>;
   /** @throws M_NOT_FOUND; M_FORBIDDEN unless `requester` made it or `mayManage` */
   deleteAlias(input: { alias: RoomAlias; requester: UserId; mayManage: boolean }): Promise<Reply<null>>;
   getAliasesOf(roomId: RoomId): Promise<Reply<RoomAlias[]>>;
@@ -99,6 +110,8 @@ export interface OwnServer {
     since: string | null;
     searchTerm: string | null;
     roomTypes: (string | null)[] | null;
+    /** Whether another server asks. */
+    isForServer?: boolean;
   }): Promise<Reply<JsonObject>>;
   /** `POST /user_directory/search`, read from the copy in D1. */
   searchUsers(input: { requester: UserId; searchTerm: string; limit: number }): Promise<Reply<JsonObject>>;

@@ -124,6 +124,8 @@ export interface UserForClients {
   isOpenIdTokenGood(token: string): Promise<Reply<boolean>>;
 
   getJoinedRooms(): Promise<Reply<RoomId[]>>;
+  /** Whose events the user does not want, but for state. */
+  getIgnoredUsers(): Promise<Reply<UserId[]>>;
   createRoom(request: CreateRoomRequest): Promise<Reply<{ roomId: RoomId }>>;
   /** The room position that a sync token had read, for `/messages` and `/members?at=`. @throws M_INVALID_PARAM */
   roomPositionAt(syncToken: string, roomId: RoomId): Promise<Reply<number>>;
@@ -166,8 +168,8 @@ export interface UserForRooms {
   roomAdvanced(wake: RoomWake): Promise<Reply<{ knownPosition: number }>>;
   /** `displayname` and `avatar_url` for a member event; empty for an unknown user. @throws M_LIMIT_EXCEEDED, M_INVITE_BLOCKED for an invite */
   getMemberProfile(occasion: ProfileOccasion, roomId: RoomId): Promise<Reply<JsonObject>>;
-  /** The user has forgotten the room: it leaves the user's lists. */
-  roomForgotten(roomId: RoomId): Promise<Reply<null>>;
+  /** The user has forgotten the room, which they left at the room position `through`. Safe to repeat, also late. */
+  roomForgotten(roomId: RoomId, through: number): Promise<Reply<null>>;
   /** Whether an active account of this name exists. */
   exists(): Promise<Reply<boolean>>;
 }

@@ -11,6 +11,11 @@ export interface Costs {
   readonly alarms: number;
 }
 
+/** The meter's counters, and how much is under way that may still count. */
+interface Reading extends Costs {
+  readonly underWay: number;
+}
+
 const costNames = ["rowsRead", "rowsWritten", "rpcCalls", "wakes", "alarms"] as const;
 
 /** The result of one scenario. */
@@ -70,7 +75,8 @@ export function percentiles(times: readonly number[]): { p50: number; p95: numbe
 }
 
 /**
- * The meter once work that goes on after the answers (wakes, directory) has come to rest: two equal readings 100 ms apart.
+ * The meter once work that goes on after the answers (wakes, directory) has come to rest: none is under way, and two readings
+ * 100 ms apart are equal.
  *
  * @returns null where the homeserver has no meter.
  */
@@ -79,7 +85,8 @@ export async function settledCosts(api: Api): Promise<Costs | null> {
   for (let tries = 0; tries < 100 && last !== null; tries += 1) {
     await delay(100);
     const now = await readMeter(api);
-    if (now === null || costNames.every((name) => now[name] === last?.[name])) return now;
+    const isAtRest = now?.underWay === 0 && costNames.every((name) => now[name] === last?.[name]);
+    if (now === null || isAtRest) return now;
     last = now;
   }
   return last;
@@ -97,7 +104,7 @@ export function perOperation(before: Costs, after: Costs, count: number): Costs 
   };
 }
 
-async function readMeter(api: Api): Promise<Costs | null> {
+async function readMeter(api: Api): Promise<Reading | null> {
   const answer = await api.call("GET", "/_tessera/meter").catch(() => null);
   if (answer === null) return null;
   const count = (name: string): number => {
@@ -110,5 +117,6 @@ async function readMeter(api: Api): Promise<Costs | null> {
     rpcCalls: count("rpcCalls"),
     wakes: count("wakes"),
     alarms: count("alarms"),
+    underWay: count("underWay"),
   };
 }

@@ -111,9 +111,6 @@ export const failureReasons: readonly FailureReason[] = [
       "- `TestAvatarUrlUpdate` sets `avatar_url` to `LemurLover`: `the value MUST be an MXC URI string` (`PUT /profile`).",
       "- `TestThreadedReceipts` counts highlights for a user id in a message's text: version 1.17 removed these from the default",
       "  push rules (`Remove legacy mentions, as per MSC4210`).",
-      "- `TestRoomForget` wants a forgotten room in a sync: `Rooms which have been forgotten will never appear in the response to",
-      "  the /sync API, until the user re-joins, is re-invited, or knocks`. The test says itself that it `runs counter to the",
-      "  wording of the spec`.",
       "- `TestRoomState` wants `avatar_url`, which is null, of members without one: an optional string of the pattern",
       "  `^mxc:\\/\\/` (`GET /joined_members`).",
       "- `TestMSC4311FullCreateEventOnStrippedState` wants `origin_server_ts` in stripped state: `Stripped state events can only",
@@ -126,7 +123,6 @@ export const failureReasons: readonly FailureReason[] = [
     tests: {
       "tests/csapi": [
         "TestAvatarUrlUpdate",
-        "TestRoomForget/Parallel/Leave_for_forgotten_room_shows_up_in_v2_incremental_/sync",
         "TestRoomState/Parallel/GET_/rooms/:room_id/joined_members_fetches_my_membership",
         "TestThreadedReceipts",
       ],

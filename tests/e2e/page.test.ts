@@ -1,9 +1,11 @@
 /** What a person sees who opens the homeserver's address in a browser. */
+import { createHmac } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { clientOf, text as textOf } from "../support/client.ts";
 import { type HomeserverProcess, startHomeserverProcess } from "./homeserver-process.ts";
 
 const browserPath = "/usr/bin/chromium";
@@ -70,4 +72,43 @@ describe.skipIf(!hasBrowser)(`the page at / (needs ${browserPath})`, () => {
       await closed.dispose();
     }
   }, 60_000);
+
+  it("takes a registration token for a client that cannot, and tells the client", async () => {
+    const byToken = await startHomeserverProcess({
+      env: { REGISTRATION: "token", REGISTRATION_SHARED_SECRET: "hush" },
+    });
+    try {
+      const root = clientOf(byToken.baseUrl, await makeAdmin(byToken.baseUrl));
+      await root.post("/_synapse/admin/v1/registration_tokens/new", { token: "welcome" });
+      const request = { username: "newcomer", password: "long and secret" };
+      const session = textOf(await clientOf(byToken.baseUrl).post("v3/register", request), "session");
+      const stage = "m.login.registration_token";
+      const complained = complaints.length;
+      await page.goto(`${byToken.baseUrl}/_matrix/client/v3/auth/${stage}/fallback/web?session=${session}`);
+      await page.evaluate("window.onAuthDone = () => { window.isDone = true; }");
+      await page.fill("input", "unwelcome");
+      await page.click("button");
+      await page.locator("output", { hasText: "Invalid" }).waitFor();
+      expect(await page.evaluate("window.isDone")).toBeUndefined();
+      await page.fill("input", "welcome");
+      await page.click("button");
+      await page.locator("output", { hasText: "Thank you" }).waitFor();
+      expect(await page.evaluate("window.isDone")).toBe(true);
+      // Of the first try, the refusal; and nothing that the page was kept from doing.
+      expect(complaints.slice(complained).filter((text) => !text.includes("401"))).toEqual([]);
+      const made = await clientOf(byToken.baseUrl).post("v3/register", { ...request, auth: { session } });
+      expect(made.body.user_id).toBe("@newcomer:localhost");
+    } finally {
+      await byToken.dispose();
+    }
+  }, 60_000);
 });
+
+/** @returns the access token of a new administrator */
+async function makeAdmin(baseUrl: string): Promise<string> {
+  const path = "/_synapse/admin/v1/register";
+  const nonce = textOf(await clientOf(baseUrl).get(path), "nonce");
+  const [username, password] = ["usher", "long and secret"];
+  const mac = createHmac("sha1", "hush").update([nonce, username, password, "admin"].join("\0")).digest("hex");
+  return textOf(await clientOf(baseUrl).post(path, { nonce, username, password, admin: true, mac }), "access_token");
+}

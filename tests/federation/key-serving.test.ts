@@ -1,12 +1,12 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { minFetchIntervalMs } from "../../actors/server/verify-keys.ts";
 import { fetchKeyRing } from "../../shared/federation-api/key-ring.ts";
-import { signingKeyCacheMs } from "../../shared/federation-api/keys.ts";
+import { isSignedBy, signingKeyCacheMs } from "../../shared/federation-api/keys.ts";
 import { trusted } from "../../shared/ids.ts";
 import { isObject, type JsonObject, objectField, parseStoredObject, withFields } from "../../shared/json.ts";
 import { canonicalJson } from "../../shared/matrix/canonical-json.ts";
 import { keysForEvent, keysForRequest } from "../../shared/matrix/key-ring.ts";
-import { publicKeyOf, verifyEvent, verifyJson } from "../../shared/matrix/signing.ts";
+import { publicKeyOf, verifyEvent } from "../../shared/matrix/signing.ts";
 import { rateLimits } from "../../shared/rate-limit.ts";
 import { federationEndpoints } from "../../workers/gateway/federation/index.ts";
 import { makeRouter } from "../../workers/gateway/router.ts";
@@ -103,7 +103,7 @@ describe("getServerKey", () => {
       expect([path, status, keys.length]).toEqual([path, 200, 2]);
       for (const [keyId, entry] of keys) {
         const publicKey = isObject(entry) ? String(entry.key) : "";
-        expect(verifyJson(body, us, new Map([[keyId, publicKey]]))).toBe(true);
+        expect(isSignedBy(body, us, new Map([[keyId, publicKey]]))).toBe(true);
       }
     }
   });
@@ -140,8 +140,8 @@ describe("keys of others that are asked of us", () => {
       const [keys = {}, ...others] = listOf(body);
       expect([status, others]).toEqual([200, []]);
       expect(keys).toMatchObject({ server_name: peer, ...changes });
-      expect(verifyJson(keys, peer, new Map([[a.keyId, publicKeyOf(a)]]))).toBe(true);
-      expect(verifyJson(keys, us, new Map([[own.keyId, publicKeyOf(own)]]))).toBe(true);
+      expect(isSignedBy(keys, peer, new Map([[a.keyId, publicKeyOf(a)]]))).toBe(true);
+      expect(isSignedBy(keys, us, new Map([[own.keyId, publicKeyOf(own)]]))).toBe(true);
     }
     expect(asked()).toBe(1);
   });

@@ -130,8 +130,34 @@ describe("an invite into a room that this server is not in", () => {
     expect(eventsOf(shown?.section ?? {}, "timeline")).toMatchObject([{ event_id: taken?.eventId }]);
     expect((await bob.post(`v3/rooms/${room()}/leave`)).status).toBe(200);
     expect(resident.taken).toHaveLength(1);
-    expect((await bob.post(`v3/rooms/${room()}/forget`)).status).toBe(200);
-    expect(two.sql("room", built.roomId).all("SELECT * FROM outside_memberships")).toEqual([]);
+  });
+
+  it("is gone from all devices when it was turned down and forgotten, and may come again", async () => {
+    await bob.sync();
+    await invite();
+    const since = String((await bob.sync()).next_batch);
+    const told = async (query: string): Promise<JsonObject> =>
+      objectField((await bob.get(`v3/sync?timeout=0&${query}`)).body, "rooms") ?? {};
+    expect((await bob.post(`v3/rooms/${room()}/leave`)).status).toBe(200);
+    for (let repeat = 0; repeat < 2; repeat += 1) {
+      expect((await bob.post(`v3/rooms/${room()}/forget`)).status).toBe(200);
+    }
+    for (const query of [`since=${since}`, `since=${since}&full_state=true&use_state_after=true`]) {
+      const section = objectField(objectField(await told(query), "leave") ?? {}, built.roomId) ?? {};
+      expect(eventsOf(section, "timeline")).toMatchObject([{ content: { membership: "leave" } }]);
+      expect(eventsOf(section, "state_after")).toHaveLength(query.includes("state_after") ? 1 : 0);
+    }
+    expect((await placeOf(bob))?.place).toBe("leave");
+    expect(await placeOf(bob)).toBeNull();
+    const filter = encodeURIComponent(JSON.stringify({ room: { include_leave: true } }));
+    expect(await told(`filter=${filter}`)).toEqual({});
+    built.member(built.creator, "leave", bob.userId);
+    await invite();
+    expect((await placeOf(bob))?.place).toBe("invite");
+    expect((await bob.post(`v3/rooms/${room()}/leave`)).status).toBe(200);
+    two.onCall = (method, call) => (method === "roomForgotten" ? Promise.reject(new Error("away")) : call());
+    expect((await bob.post(`v3/rooms/${room()}/forget`)).status).toBe(500);
+    expect(await told(`filter=${filter}`)).toEqual({});
   });
 
   it("is not forgotten before it is turned down", async () => {

@@ -301,6 +301,24 @@ describe("a room not all of whose members are known", () => {
     expect((await far.request(two, "GET", history)).status).toBe(200);
   });
 
+  it("says of nobody that they are not in it, where its members may join another room", async () => {
+    await joinPartly();
+    const content = { join_rule: "restricted", allow: [{ type: "m.room_membership", room_id: built.roomId }] };
+    const initialState = [{ type: "m.room.join_rules", state_key: "", content }];
+    const other = String((await bob.post("v3/createRoom", { initial_state: initialState })).body.room_id);
+    const make = () => {
+      const path = `make_join/${encodeURIComponent(other)}/${encodeURIComponent("@erin:far.test")}?ver=12`;
+      return new TestPeer(federation, "far.test").request(two, "GET", `/_matrix/federation/v1/${path}`);
+    };
+    const before = await make();
+    expect([before.status, before.body.errcode]).toEqual([400, "M_UNABLE_TO_AUTHORISE_JOIN"]);
+    honest();
+    await federation.advance(60 * second);
+    expect(rows("partial_state")).toHaveLength(0);
+    const after = await make();
+    expect([after.status, after.body.errcode]).toEqual([403, "M_FORBIDDEN"]);
+  });
+
   it("is left, and joined again, anew", async () => {
     await joinPartly();
     expect((await bob.post(`v3/rooms/${path()}/leave`)).status).toBe(200);

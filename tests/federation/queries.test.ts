@@ -133,6 +133,41 @@ describe("an alias of another server", () => {
     expect(found.body).toEqual({ room_id: roomId, servers: ["one.test"] });
     expect(refusal(await bob.get(`v3/directory/room/${encoded("#x:one.test")}`))).toEqual([404, "M_NOT_FOUND"]);
   });
+
+  it("leads to all servers in the room, also once nobody of that server is in it any more", async () => {
+    const roomId = await createRoom(alice, { room_alias_name: "attic" });
+    const alias = encoded("#attic:one.test");
+    await join(bob, roomId, "one.test");
+    const servers = async (person: FederatedUser) => (await person.get(`v3/directory/room/${alias}`)).body.servers;
+    expect(await servers(bob)).toEqual(["one.test", "two.test"]);
+    expect(await servers(alice)).toEqual(["one.test", "two.test"]);
+
+    await alice.post(`v3/rooms/${encoded(roomId)}/leave`);
+    await federation.settle();
+
+    expect(await servers(alice)).toEqual(["two.test"]);
+    const carol = await federation.server("three.test").user("carol");
+    const joined = await carol.post(`v3/join/${alias}`);
+    expect(joined.status, joined.text).toBe(200);
+  });
+
+  it("may be a room's name if it leads there", async () => {
+    const roomId = await createRoom(alice, {
+      room_alias_name: "attic",
+      power_level_content_override: { users_default: 50 },
+    });
+    await createRoom(alice, { room_alias_name: "cellar" });
+    await join(bob, roomId, "one.test");
+    const path = `v3/rooms/${encoded(roomId)}/state/m.room.canonical_alias/`;
+    const named = { alias: "#attic:one.test", alt_aliases: ["#attic:one.test"] };
+    for (const alias of ["#cellar:one.test", "#x:one.test", "#attic:away.test", "#attic:two.test"]) {
+      expect(refusal(await bob.put(path, { ...named, alt_aliases: [alias] })), alias).toEqual([400, "M_BAD_ALIAS"]);
+    }
+    expect((await bob.put(path, named)).status).toBe(200);
+    // What the room is called already need not be asked for again.
+    one.isUp = false;
+    expect((await bob.put(path, { alias: "#attic:one.test" })).status).toBe(200);
+  });
 });
 
 describe("the rooms that another server lists", () => {
@@ -158,6 +193,18 @@ describe("the rooms that another server lists", () => {
     );
     expect(listOf(next.body.chunk)).toHaveLength(1);
     expect(listOf((await bob.get("v3/publicRooms?server=two.test")).body.chunk)).toEqual([]);
+  });
+
+  it("are those that other servers' users may join", async () => {
+    await createRoom(alice, { name: "Attic", visibility: "public" });
+    await createRoom(alice, { name: "Ours", visibility: "public", creation_content: { "m.federate": false } });
+    const names = (reply: FederatedReply) => listOf(reply.body.chunk).map((room) => room.name);
+    const listed = await bob.get("v3/publicRooms?server=one.test");
+    expect(names(listed)).toEqual(["Attic"]);
+    expect(listed.body.total_room_count_estimate).toBe(1);
+    const search = { filter: { generic_search_term: "ours" } };
+    expect(names(await bob.post("v3/publicRooms?server=one.test", search))).toEqual([]);
+    expect(names(await alice.get("v3/publicRooms"))).toEqual(expect.arrayContaining(["Attic", "Ours"]));
   });
 
   it("are refused where the server is none, is away, or says something else", async () => {

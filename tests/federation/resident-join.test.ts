@@ -162,6 +162,25 @@ describe("a join by a user of another server", () => {
     expect([made.status, made.body.errcode]).toEqual(expected);
   });
 
+  it("is left to other servers where some of the rooms that the join rule names are not known here", async () => {
+    const door = await createRoom({ preset: "public_chat" });
+    const elsewhere = `!${"e".repeat(43)}`;
+    const conditions = (rooms: string[]) => rooms.map((room_id) => ({ type: "m.room_membership", room_id }));
+    const attempt = async (rooms: string[]) => {
+      const content = { join_rule: "restricted", allow: conditions(rooms) };
+      const roomId = await createRoom({ initial_state: [{ type: "m.room.join_rules", state_key: "", content }] });
+      const made = await make("join", roomId);
+      return [made.status, made.body.errcode];
+    };
+    expect(await attempt([door, elsewhere])).toEqual([400, "M_UNABLE_TO_AUTHORISE_JOIN"]);
+    expect(await attempt([elsewhere, door])).toEqual([400, "M_UNABLE_TO_AUTHORISE_JOIN"]);
+    expect(await attempt([door])).toEqual([403, "M_FORBIDDEN"]);
+    // Of very many rooms, some are not asked.
+    const doors: string[] = [];
+    for (let index = 0; index < 21; index += 1) doors.push(await createRoom({ preset: "public_chat" }));
+    expect(await attempt(doors)).toEqual([400, "M_UNABLE_TO_AUTHORISE_JOIN"]);
+  });
+
   it("is not signed by us for somebody who meets no condition, whatever the event says", async () => {
     const door = await createRoom({ preset: "public_chat" });
     for (const allow of [[{ type: "m.room_membership", room_id: door }], []]) {

@@ -66,6 +66,18 @@ describe("a knock by a user of another server", () => {
     expect((await send(roomId, knock)).text).toBe(answer.text);
   });
 
+  it("is not told what was redacted", async () => {
+    const roomId = await createRoom("knock", "12");
+    const path = `v3/rooms/${encode(roomId)}`;
+    const topic = await alice.put(`${path}/state/m.room.topic`, { topic: "Secret" });
+    const redacted = await alice.put(`${path}/redact/${encode(String(topic.body.event_id))}/t1`, {});
+    expect(redacted.status, redacted.text).toBe(200);
+    const answer = await send(roomId, await knockOn(roomId, "12"));
+    expect(answer.status, answer.text).toBe(200);
+    expect(answer.text).toContain("m.room.topic");
+    expect(answer.text).not.toContain("Secret");
+  });
+
   it.each([
     ["public", "12"],
     ["invite", "12"],

@@ -287,7 +287,7 @@ export const eventAuthMutants: Mutant[] = [
     ],
     [
       "users that are no user ids",
-      "parseUserId(user) !== null",
+      "userIdShape.test(user)",
       "true",
       "room version 12\\b.* powerLevels\\.users ",
       table,

@@ -49,6 +49,13 @@ export const federationMembershipMutants: Mutant[] = [
     ],
     ["the room's ACL of a handshake", "if (isShutOut(room, room.store, origin))", "if (false)", "shut out", leaves],
     [
+      "rooms of a join rule that are not known here",
+      "if (allowing.some(({ isJoined }) => isJoined === null))",
+      "if (false)",
+      "left to other servers",
+      joins,
+    ],
+    [
       "for whom templates are made",
       "if (serverNameOf(userId) !== origin) throw",
       "if (false) throw",
@@ -248,5 +255,24 @@ export const federationMembershipMutants: Mutant[] = [
       "keys",
       "only where it has signed",
     ],
+  ]),
+  ...mutantsOf("actors/room/join-state.ts", "tests/federation/resident-knock.test.ts", [
+    [
+      "what was redacted, to who knocks",
+      "return record === null ? null : prunedEvent(room, record);",
+      "return record?.event ?? null;",
+      "not told what was redacted",
+    ],
+  ]),
+  ...mutantsOf("actors/room/join-overlap.ts", "tests/federation/resident-join-overlap.test.ts", [
+    [
+      "what a joining server's users may not see",
+      "if (!between.every((record) => viewer.canSee(record))) return;",
+      "",
+      "may not see is not sent",
+    ],
+    ["joins that follow what is long past", "between.length > maxOverlap", "false", "brings no history"],
+    ["what is for a server since it was in the room before", ", ...lastStay", "", "is sent once"],
+    ["what was said while a server was joining", "tx.servers.beginEarlier(stay, after);", "", "said meanwhile"],
   ]),
 ];

@@ -154,6 +154,9 @@ export const federationReadMutants: Mutant[] = [
       "neither join nor read",
     ],
   ]),
+  ...mutantsOf("actors/directory/search-rooms.ts", queries, [
+    ["rooms for this server's users alone", "if (input.isForServer === true)", "if (false)", "users may join"],
+  ]),
   ...mutantsOf("actors/user/openid.ts", queries, [
     ["the end of an OpenID token", "user.clock.now() < expiresTs", "true", "for an hour"],
     ["OpenID tokens of deactivated users", "account.isDeactivated", "false", "ends with the account"],

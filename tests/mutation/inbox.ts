@@ -3,6 +3,7 @@ import { type Mutant, mutantsOf } from "./mutant.ts";
 const inbox = "tests/federation/inbox.test.ts";
 const edus = "tests/federation/edus.test.ts";
 const missing = "tests/federation/missing.test.ts";
+const missingAnswers = "tests/federation/missing-answers.test.ts";
 const hostile = "tests/federation/join-hostile.test.ts";
 const text = "tests/unit/json-text.test.ts";
 
@@ -133,7 +134,7 @@ export const inboxMutants: Mutant[] = [
       "a thread that there is not",
     ],
   ]),
-  ...mutantsOf("actors/server/seek-missing.ts", missing, [
+  ...mutantsOf("actors/server/seek-missing.ts", missingAnswers, [
     ["requests of one search", "search.requestsLeft < requests || ", "", "in however many places"],
     [
       "states of many events",
@@ -142,7 +143,7 @@ export const inboxMutants: Mutant[] = [
       "before many events at once",
     ],
   ]),
-  ...mutantsOf("shared/federation-api/backfill.ts", missing, [
+  ...mutantsOf("shared/federation-api/backfill.ts", missingAnswers, [
     [
       "more missing events than were asked for",
       "pduList(maxMissingEvents)",

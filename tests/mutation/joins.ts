@@ -2,6 +2,7 @@ import { type Mutant, mutantsOf } from "./mutant.ts";
 
 const verdicts = "tests/federation/partial-verdicts.test.ts";
 const unverified = "tests/federation/unverified-state.test.ts";
+const rejoin = "tests/federation/rejoin.test.ts";
 const lists = "tests/unit/federation-api/pdu-lists.test.ts";
 
 /** What a join leaves for later: what is not known yet, and what could not be verified. */
@@ -94,6 +95,78 @@ export const joinMutants: Mutant[] = [
       "servers: [...serversInRoom, ...unverified]",
       "servers: serversInRoom",
       "which becomes part of the state",
+    ],
+  ]),
+  ...mutantsOf("actors/room/import.ts", rejoin, [
+    [
+      "what was known before a rejoin",
+      "{ root: join.stateRoot, join: event, mayLackMembers }) : [];",
+      "{ root: join.stateRoot, join: event, mayLackMembers }).slice(0, 0) : [];",
+      "holds to a ban",
+    ],
+    [
+      "old ends of a room without its members",
+      "omitted === null ? former : []",
+      "former",
+      "once it is whole, who was banned",
+    ],
+    [
+      "joins that resolve to nothing",
+      "former.length > 0 && !tx.memberships.isJoined(event.sender)",
+      "false",
+      "stays out where nobody else",
+    ],
+    ["refusals by what was known", "isRefused: thrown instanceof KnownBetter", "isRefused: false", "holds to a ban"],
+    [
+      "old ends as ends",
+      "for (const { eventNid } of ends) tx.extremities.replace(eventNid, []);",
+      "",
+      "builds on a kick",
+    ],
+  ]),
+  ...mutantsOf("actors/room/former-ends.ts", rejoin, [
+    [
+      "old ends that a join comes after",
+      "leadsTo(tx, behind, unknown) === false",
+      "true",
+      "knows that the ban is over",
+    ],
+    ["other users' memberships", "tx.memberships.local(maxUsers)", "tx.memberships.local(0)", "another of its users"],
+    [
+      "members that were not told",
+      "heard === null && mayLackMembers && userId",
+      "heard === null && false && userId",
+      "not told of for unknown",
+    ],
+    [
+      "old ends that cannot be resolved",
+      "resolution.ok ? { root: resolution.root, ends } : { root: told, ends: [] }",
+      "{ root: resolution.ok ? resolution.root : told, ends }",
+      "lets go of an old end",
+    ],
+  ]),
+  ...mutantsOf("actors/room/partial-state.ts", rejoin, [
+    [
+      "old ends of what becomes whole",
+      "retryTs, formerEnds });",
+      "retryTs, formerEnds: [] });",
+      "once it is whole, from",
+    ],
+  ]),
+  ...mutantsOf("actors/room/replay.ts", rejoin, [
+    [
+      "old ends that cannot be resolved when all is known",
+      "!current.ok && place.currentRoot === null",
+      "!current.ok && false",
+      "cannot be resolved with the rest",
+    ],
+  ]),
+  ...mutantsOf("workers/egress/procedures/join.ts", rejoin, [
+    [
+      "a join that this server itself refuses",
+      "if (!progress.isRefused) throw new NextServer(progress.reason);\n    join.mayBeTaken = false;",
+      "if (!progress.isRefused) throw new NextServer(progress.reason);",
+      "holds to a ban",
     ],
   ]),
   ...mutantsOf("actors/room/unverified-state.ts", unverified, [

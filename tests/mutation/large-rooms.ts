@@ -28,6 +28,9 @@ export const largeRoomMutants: Mutant[] = [
     ],
     ["an answer that was begun", "begun: partial.begun }", "begun: null }", "takes only what was not taken before"],
   ]),
+  ...mutantsOf("actors/room/settings.ts", partial, [
+    ["members that are not known yet", "(lacksMembers(room.store) ? null : false)", "false", "says of nobody"],
+  ]),
   ...mutantsOf("workers/egress/procedures/state-batches.ts", resumed, [
     [
       "an answer in another order",

@@ -1,5 +1,6 @@
 import { boundMutants } from "./bounds.ts";
 import { clientReadMutants } from "./client-reads.ts";
+import { clientMutants } from "./clients.ts";
 import { egressMutants } from "./egress.ts";
 import { eventAuthMutants } from "./event-auth.ts";
 import { eventMutants } from "./events.ts";
@@ -25,6 +26,7 @@ export const mutants: readonly Mutant[] = [
   ...joinMutants,
   ...largeRoomMutants,
   ...clientReadMutants,
+  ...clientMutants,
   ...serverKeyMutants,
   ...inboxMutants,
   ...boundMutants,

@@ -2,6 +2,7 @@ import { type Mutant, mutantsOf } from "./mutant.ts";
 
 const unit = "tests/unit/matrix";
 const resolve = `${unit}/state-res/resolve.test.ts`;
+const forget = "tests/federation/forget.test.ts";
 const graphs = `${unit}/state-res/graphs.test.ts`;
 
 /** Server ACLs, state resolution, and what bounds the room's work. */
@@ -113,6 +114,75 @@ export const roomMutants: Mutant[] = [
       "tests/actors/room/receive-forks.test.ts",
     ],
   ]),
+  ...mutantsOf("actors/room/log.ts", forget, [
+    [
+      "devices that know nothing of the leave",
+      "return !isIncremental || (since !== null && since >= streamPosition);",
+      "return true;",
+      "leaves a device",
+    ],
+    [
+      "forgotten rooms in a first answer",
+      "return !isIncremental || (since !== null && since >= streamPosition);",
+      "return since !== null && since >= streamPosition;",
+      "could not be told",
+    ],
+    [
+      "forgotten rooms in later answers",
+      "return !isIncremental || (since !== null && since >= streamPosition);",
+      "return !isIncremental;",
+      "could not be told",
+    ],
+    [
+      "the history of forgotten rooms",
+      "member.isForgotten ? partingSection(request, member) : leftSection",
+      "leftSection",
+      "leaves a device",
+    ],
+  ]),
+  ...mutantsOf("actors/room/remote-membership.ts", "tests/federation/leave.test.ts", [
+    [
+      "invites that are forgotten",
+      "outside.isForgotten ? isTold || !input.isIncremental : isTold && !input.fullState",
+      "isTold && !input.fullState",
+      "gone from all devices",
+    ],
+    [
+      "devices that know nothing of a forgotten invite's end",
+      "outside.isForgotten ? isTold || !input.isIncremental : isTold && !input.fullState",
+      "outside.isForgotten || (isTold && !input.fullState)",
+      "gone from all devices",
+    ],
+  ]),
+  ...mutantsOf("actors/user/rooms.ts", forget, [
+    [
+      "a late wake of a forgotten room",
+      "wake.membershipPosition <= forgotten.membershipPosition",
+      "false",
+      "a wake that",
+    ],
+    [
+      "a late forgetting",
+      "if (known !== null && known.membershipPosition > through) return;",
+      "",
+      "an answer that comes late",
+    ],
+    [
+      "devices that wait while a room is forgotten",
+      "will say nothing any more.\n  wakeWaiters(user);",
+      "will say nothing any more.",
+      "tells waiting devices",
+      "tests/actors/user/forgotten-rooms.test.ts",
+    ],
+  ]),
+  ...mutantsOf("actors/user/sync/finish.ts", forget, [
+    [
+      "rooms that are forgotten while they are asked",
+      "for (const { roomNid } of untold) tx.rooms.setForgottenAt(roomNid, next);",
+      "",
+      "answered meanwhile",
+    ],
+  ]),
   ...mutantsOf("actors/room/send.ts", "tests/actors/room/send.test.ts", [
     [
       "an ACL that shuts us out",
@@ -120,5 +190,9 @@ export const roomMutants: Mutant[] = [
       "return;",
       "shuts out the server itself",
     ],
+  ]),
+  ...mutantsOf("actors/room/upgrade-state.ts", "tests/actors/room/upgrade.test.ts", [
+    ["what was redacted before an upgrade", "record.redactedBy === null || ", "true || ", "brings nothing back"],
+    ["protection that was redacted", "|| kept.has(record.type)", "", "but for what protects"],
   ]),
 ];

@@ -4,13 +4,12 @@
  * users may": what that is, `history-model.ts` works out from the specification alone.
  */
 import { afterEach, describe, expect, it } from "vitest";
-import { trusted } from "../../shared/ids.ts";
-import type { JsonObject } from "../../shared/json.ts";
 import { type FederatedServer, Federation } from "../support/federation.ts";
+import { type Ask, aboutEvents, askEvent, askNearest, askThrough, get, type Question } from "./federation-questions.ts";
 import { type Action, expectWithin, openRoom, type Reader, Scene, type Setting, tokensIn } from "./reading-scene.ts";
 
 const encode = encodeURIComponent;
-const v1 = "/_matrix/federation/v1";
+const asks: Readonly<Record<string, Ask>> = { ...aboutEvents, event: askEvent };
 
 const relations: Readonly<Record<string, readonly (readonly Action[])[]>> = {
   "never in": [],
@@ -37,28 +36,6 @@ const settings: readonly Setting[] = [
   { first: "shared", second: "joined", changesAt: 2 },
 ];
 
-interface Question {
-  readonly method: "GET" | "POST";
-  readonly path: string;
-  readonly body: JsonObject | null;
-}
-
-const get = (path: string): Question => ({ method: "GET", path: `${v1}/${path}`, body: null });
-
-/** Questions about an event, or about what was before it. */
-const asks: Readonly<Record<string, (roomId: string, eventId: string) => Question>> = {
-  getEvent: (_roomId, eventId) => get(`event/${encode(eventId)}`),
-  getRoomState: (roomId, eventId) => get(`state/${encode(roomId)}?event_id=${encode(eventId)}`),
-  getRoomStateIds: (roomId, eventId) => get(`state_ids/${encode(roomId)}?event_id=${encode(eventId)}`),
-  getEventAuthorization: (roomId, eventId) => get(`event_auth/${encode(roomId)}/${encode(eventId)}`),
-  backfillRoom: (roomId, eventId) => get(`backfill/${encode(roomId)}?limit=100&v=${encode(eventId)}`),
-  getMissingPreviousEvents: (roomId, eventId) => ({
-    method: "POST",
-    path: `${v1}/get_missing_events/${encode(roomId)}`,
-    body: { earliest_events: [], latest_events: [eventId], limit: 20 },
-  }),
-};
-
 let federation: Federation | null = null;
 
 afterEach(() => {
@@ -66,19 +43,7 @@ afterEach(() => {
   federation = null;
 });
 
-async function ask(reader: Reader, { method, path, body }: Question): Promise<{ status: number; text: string }> {
-  const answer = await reader.person.server.egress.request({
-    destination: trusted.serverName("one.test"),
-    method,
-    path,
-    content: body === null ? null : JSON.stringify(body),
-    timeoutMs: 10_000,
-    maxBytes: 10_000_000,
-    isSigned: true,
-  });
-  if (answer.kind !== "answered") throw new Error(answer.reason);
-  return answer;
-}
+const ask = ({ person }: Reader, question: Question) => askThrough(person.server, "one.test", question);
 
 /** Tokens of member events: those that authorize what a server may see are part of its proof, however old they are. */
 function authorizing(scene: Scene): Set<string> {
@@ -94,11 +59,11 @@ async function readAll(scene: Scene, reader: Reader, eventIds: ReadonlyMap<strin
     for (const [name, question] of Object.entries(asks)) {
       const { status, text } = await ask(reader, question(scene.roomId, eventId));
       const where = `${reader.relation}: ${name} of ${token}`;
-      const hasProof = name === "getRoomState" || name === "getEventAuthorization";
+      const hasProof = name === "state" || name === "event_auth";
       const seen = [...tokensIn(text)].filter((one) => !(hasProof && may.size > 0 && proof.has(one)));
       expectWithin(seen, may, where);
       if (isIn) expect(status, `${where}: ${text}`).toBe(200);
-      if (isIn && name === "getEvent") expect([...tokensIn(text)], where).toEqual(must.has(token) ? [token] : []);
+      if (isIn && name === "event") expect([...tokensIn(text)], where).toEqual(must.has(token) ? [token] : []);
     }
   }
 }
@@ -107,7 +72,7 @@ async function nearest(scene: Scene, reader: Reader, eventIds: ReadonlyMap<strin
   const { mayAsEvent } = scene.knowledgeOf(reader);
   const tokens = new Map([...eventIds].map(([token, eventId]) => [eventId, token]));
   for (const ts of scene.times) {
-    const { status, text } = await ask(reader, get(`timestamp_to_event/${encode(scene.roomId)}?ts=${ts}&dir=f`));
+    const { status, text } = await ask(reader, askNearest(scene.roomId, ts));
     expect(status === 200, `${reader.relation}: ${text}`).toBe(scene.isJoined(reader));
     const body: unknown = JSON.parse(text);
     const token = tokens.get(String(Object(body).event_id));

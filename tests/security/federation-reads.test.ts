@@ -11,6 +11,7 @@ import { listOf } from "../support/read-history.ts";
 import { rulesOf, user } from "../support/room-builder.ts";
 import { joinByPeer, send, shareRoom, statusOf } from "../support/shared-room.ts";
 import { TestPeer } from "../support/test-peer.ts";
+import { type Ask, aboutEvents, askEvent, askNearest, askThrough, get, type Question } from "./federation-questions.ts";
 
 let federation: Federation;
 
@@ -20,33 +21,8 @@ beforeEach(() => {
 afterEach(() => federation.close());
 
 const encoded = encodeURIComponent;
-const v1 = "/_matrix/federation/v1";
-
-interface Question {
-  readonly method: "GET" | "POST";
-  readonly path: string;
-  readonly body: JsonObject | null;
-}
-
-const get = (path: string): Question => ({ method: "GET", path: `${v1}/${path}`, body: null });
-
-/** A question about an event of a room, and about the events before it. */
-type Ask = (roomId: string, eventId: string) => Question;
-
-const inRoom: Record<string, Ask> = {
-  state: (roomId, eventId) => get(`state/${encoded(roomId)}?event_id=${encoded(eventId)}`),
-  state_ids: (roomId, eventId) => get(`state_ids/${encoded(roomId)}?event_id=${encoded(eventId)}`),
-  event_auth: (roomId, eventId) => get(`event_auth/${encoded(roomId)}/${encoded(eventId)}`),
-  backfill: (roomId, eventId) => get(`backfill/${encoded(roomId)}?limit=100&v=${encoded(eventId)}`),
-  get_missing_events: (roomId, eventId) => ({
-    method: "POST",
-    path: `${v1}/get_missing_events/${encoded(roomId)}`,
-    body: { earliest_events: [], latest_events: [eventId], limit: 20 },
-  }),
-  timestamp_to_event: (roomId) => get(`timestamp_to_event/${encoded(roomId)}?ts=0&dir=f`),
-};
-const event: Ask = (_roomId, eventId) => get(`event/${encoded(eventId)}`);
-const everywhere: Record<string, Ask> = { ...inRoom, event };
+const inRoom: Record<string, Ask> = { ...aboutEvents, timestamp_to_event: (roomId) => askNearest(roomId, 0) };
+const everywhere: Record<string, Ask> = { ...inRoom, event: askEvent };
 const table = Object.entries(everywhere);
 
 function askBy(peer: TestPeer, server: FederatedServer, { method, path, body }: Question) {
@@ -110,7 +86,7 @@ describe("a server that is in a room (R71)", () => {
     // Even where this server looks for it there.
     const input = { roomId: trusted.roomId(roomId), head: 1, since: 0 };
     await room.server.actors.server(room.peer.name).roomAdvanced(input);
-    await expectNothing(askBy(room.peer, room.server, event(roomId, eventId)), "event");
+    await expectNothing(askBy(room.peer, room.server, askEvent(roomId, eventId)), "event");
   });
 });
 
@@ -176,26 +152,12 @@ describe("what was said before a server joined (R71)", () => {
     await act(alice, roomId, "invite", { user_id: carol.userId });
     const told = await say(alice, roomId, "for the invited");
     await act(carol, roomId, "join");
-    const reply = await askThrough(three, server, inRoom.backfill?.(roomId, told) ?? get(""));
+    const reply = await askThrough(three, server.name, inRoom.backfill?.(roomId, told) ?? get(""));
     expect(reply.status, reply.text).toBe(200);
     expect(reply.text).toContain("for the invited");
     expect(reply.text).not.toContain("secret");
   });
 });
-
-async function askThrough(from: FederatedServer, to: FederatedServer, { method, path, body }: Question) {
-  const answer = await from.egress.request({
-    destination: trusted.serverName(to.name),
-    method,
-    path,
-    content: body === null ? null : JSON.stringify(body),
-    timeoutMs: 10_000,
-    maxBytes: 10_000_000,
-    isSigned: true,
-  });
-  if (answer.kind !== "answered") throw new Error(answer.reason);
-  return answer;
-}
 
 describe("a server that is not in a room (R71, R78)", () => {
   it.each(table)("reads nothing if it never was, as if there were no room: %s", async (name, ask) => {
@@ -258,7 +220,7 @@ describe("a server that is not in a room (R71, R78)", () => {
     const eventId = await say(alice, roomId, "secret");
     await act(alice, roomId, "invite", { user_id: carol.userId });
     await act(alice, roomId, "kick", { user_id: carol.userId });
-    await expectNothing(askThrough(three, server, ask(roomId, eventId)), name);
+    await expectNothing(askThrough(three, server.name, ask(roomId, eventId)), name);
   });
 
   it.each(table)("reads nothing while its user is only invited: %s", async (name, ask) => {
@@ -270,7 +232,7 @@ describe("a server that is not in a room (R71, R78)", () => {
     const roomId = String(created.body.room_id);
     const eventId = await say(alice, roomId, "secret");
     await act(alice, roomId, "invite", { user_id: carol.userId });
-    await expectNothing(askThrough(three, server, ask(roomId, eventId)), name);
+    await expectNothing(askThrough(three, server.name, ask(roomId, eventId)), name);
   });
 
   it.each(table)(

@@ -51,6 +51,7 @@ export async function setScene(server: TestServer, prefix: string): Promise<Scen
     kind: "override",
     ruleId: ".m.rule.master",
     receiptType: "m.read",
+    authType: "m.login.registration_token",
   };
   return { alice, bob, carol, admin, roomId, eventId, params };
 }
@@ -135,6 +136,7 @@ export const bodies: Readonly<Record<string, JsonObject>> = {
   onBindThirdPartyIdentifier: { mxid: "@somebody:localhost", invites: [] },
   bulkPerspectivesKeyQuery: { server_keys: {} },
   searchUserDirectory: { search_term: "term", limit: 1 },
+  proveByFallback: { token: "token" },
   registerBySharedSecret: {
     nonce: "nonce",
     username: "newcomer",

@@ -121,7 +121,7 @@ export class SimClient {
     if (from === null) throw new Error(`not a room token: ${gap.from}`);
     const page = await this.#readBack(roomId, from);
     if (page === null) {
-      room.fill(gap.index, [], null);
+      room.giveUp(gap.index);
       return;
     }
     const chunk = field(page, "chunk");

@@ -3,7 +3,7 @@ import { federationMutants } from "./federation-mutants.ts";
 import { runFederation } from "./federation-scenario.ts";
 
 /** Seeds within which a planted bug must show. */
-const maxSeeds = Number(process.env.SIM_MUTANT_SEEDS ?? 100);
+const maxSeeds = Number(process.env.SIM_MUTANT_SEEDS ?? 200);
 const maxOperations = 30;
 
 describe("servers with a planted bug", () => {

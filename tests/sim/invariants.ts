@@ -132,7 +132,7 @@ function checkUser(host: Host, rooms: ReadonlyMap<string, RoomRecord>): string[]
   const copies = sql.all<{ room_id: string; membership: string }>("SELECT room_id, membership FROM rooms");
   const expected = [...rooms].flatMap(([roomId, room]): [string, string][] => {
     const membership = room.membership(host.name);
-    return membership === null ? [] : [[roomId, membership]];
+    return membership === null || room.isForgottenBy(host.name) ? [] : [[roomId, membership]];
   });
   compareMaps(new Map(copies.map((row) => [row.room_id, row.membership])), new Map(expected), "membership in", wrong);
   for (const table of ["to_device_outbox", "obligations"]) {
@@ -143,14 +143,15 @@ function checkUser(host: Host, rooms: ReadonlyMap<string, RoomRecord>): string[]
 }
 
 /** What a client was told, in order and with its gaps filled, is what its user may see. */
-export function checkClient(client: SimClient, rooms: ReadonlyMap<string, RoomRecord>): string[] {
+export function checkClient(client: SimClient, rooms: ReadonlyMap<string, RoomRecord>, ledger: Ledger): string[] {
   const wrong: string[] = [];
   for (const [roomId, record] of rooms) {
     const membership = record.membership(client.userId);
     const model = client.rooms.get(roomId as RoomId) ?? null;
     const before = wrong.length;
     if (membership === null && model !== null) wrong.push("was told of a room that is none of its business");
-    if (membership !== null) checkTimeline(client, { record, model, membership }, wrong);
+    const mayHaveHole = ledger.forgotten.has(`${client.userId} ${roomId}`);
+    if (membership !== null) checkTimeline(client, { record, model, membership, mayHaveHole }, wrong);
     if (membership === "join" && model !== null) checkJoined(client, record, model, wrong);
     for (let i = before; i < wrong.length; i += 1) wrong[i] = `${record.host.label}: ${wrong[i]}`;
   }
@@ -162,10 +163,10 @@ const placeOf = (membership: string): string => (membership === "ban" ? "leave" 
 
 function checkTimeline(
   client: SimClient,
-  known: { record: RoomRecord; model: RoomModel | null; membership: string },
+  known: { record: RoomRecord; model: RoomModel | null; membership: string; mayHaveHole: boolean },
   wrong: string[],
 ): void {
-  const { record, model, membership } = known;
+  const { record, model, membership, mayHaveHole } = known;
   const marginal = record.marginalTo(client.userId);
   const expected = record.visibleTo(client.userId).filter((event) => !marginal.has(event.eventId));
   const items = model?.items ?? [];
@@ -174,15 +175,17 @@ function checkTimeline(
   );
   // A client that began anew after its user had left is not given the room.
   if (membership !== "join" && client.hasRestarted && actual.length === 0) return;
+  // A forgotten room is nothing to a client that never had it.
+  if (model === null && record.isForgottenBy(client.userId)) return;
   if (model === null) {
     if (expected.length > 0 || membership === "invite") wrong.push(`was never told of the room (${membership})`);
     return;
   }
   if (model.place !== placeOf(membership)) wrong.push(`thinks ${model.place}, is ${membership}`);
-  const difference = firstDifference(
-    actual,
-    expected.map((event) => event.eventId),
-  );
+  const wanted = expected.map((event) => event.eventId);
+  // Who has forgotten a room is told that they left, and no more of what was before.
+  const isPart = mayHaveHole && model.hasHole && membership !== "join";
+  const difference = firstDifference(actual, isPart ? wanted.filter((id) => actual.includes(id)) : wanted);
   // Of a room to which the user is invited again, clients are told no more than that.
   const isInvited = membership === "invite" || membership === "knock";
   if (difference === null || (isInvited && difference === actual.length)) return;
@@ -191,7 +194,7 @@ function checkTimeline(
   wrong.push(
     `timeline differs at ${difference} (now ${membership}, token ${client.token}, limit ${client.habits.timelineLimit}):`,
     `  has       ${spell(actual)}`,
-    `  should be ${spell(expected.map((event) => event.eventId))}`,
+    `  should be ${spell(wanted)}`,
     `  of        ${record.events.map((event) => describeEvent(event, client.userId)).join(" ")}`,
   );
 }

@@ -56,6 +56,7 @@ export const productionKinds: Record<KindName, ActorKind> = { room, user, server
  */
 export const repeatableMethods: ReadonlySet<string> = new Set([
   "user.roomAdvanced",
+  "user.roomForgotten",
   "user.getMemberProfile",
   "user.depositToDevice",
   "user.sendToDevice",
@@ -73,8 +74,12 @@ export const repeatableMethods: ReadonlySet<string> = new Set([
   "server.fetchRoute",
   "server.noteContact",
   "server.noteAlive",
+  "server.receiveTransaction",
+  "server.getVerifyKeys",
+  "server.getCallerKeys",
   "room.takeOutbound",
   "room.receiveEphemeral",
+  "room.receivePdus",
   "egress.deliver",
   "egress.discover",
 ]);

@@ -25,6 +25,8 @@ export class Ledger {
   readonly toDevice: SentToDevice[] = [];
   /** Other events that were acknowledged. */
   readonly events: { roomId: RoomId; eventId: EventId }[] = [];
+  /** Rooms that somebody wanted to forget, as `user room`. */
+  readonly forgotten = new Set<string>();
   /** How often each operation was asked for, and how often it was granted. */
   readonly counts = new Map<string, { asked: number; granted: number }>();
 

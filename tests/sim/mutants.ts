@@ -20,6 +20,7 @@ export const mutants: readonly Mutant[] = [
   { name: "sync tokens are off by one", kinds: planted("user", { rpc: withTokensAhead }) },
   { name: "wakes that are owed are lost on eviction", kinds: planted("room", { sql: withoutOwedWakes }) },
   { name: "repeated to-device deposits are taken twice", kinds: planted("user", { sql: withoutDeposits }) },
+  { name: "devices never hear of rooms that are forgotten", kinds: planted("user", { sql: withoutForgottenRooms }) },
 ];
 
 /** Where a bug can stand: between an actor and its database, its peers, or its callers. */
@@ -116,6 +117,10 @@ function withoutTransactionIds(base: ActorContext): Sql {
 
 function withoutDeposits(base: ActorContext): Sql {
   return ignoring(base.sql, /INTO to_device_received\b/);
+}
+
+function withoutForgottenRooms(base: ActorContext): Sql {
+  return ignoring(base.sql, /INTO forgotten_rooms\b/);
 }
 
 /** As if the bits were kept in memory only. */

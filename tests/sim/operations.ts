@@ -27,6 +27,7 @@ export const operations: readonly Operation[] = [
   { weight: 1, run: (person) => changeMembership(person, "ban") },
   { weight: 2, run: (person) => changeMembership(person, "unban") },
   { weight: 1, run: (person) => changeMembership(person, "knock") },
+  { weight: 2, run: forgetRoom },
   { weight: 4, run: setTyping },
   { weight: 8, run: sendReceipt },
   { weight: 3, run: setAccountData },
@@ -120,6 +121,21 @@ async function changeMembership(person: Person, action: ChangeMembershipInput["a
   const input = { action, requester: person.userId, target, reason: null, content: {} };
   const roomId = action === "join" || action === "knock" ? person.foreignRoom() : person.room();
   await person.askForEvent(action, roomId, () => person.actors.room(roomId).changeMembership(input));
+}
+
+/** Only what was left can be forgotten. */
+async function forgetRoom(person: Person): Promise<void> {
+  const roomId = person.foreignRoom();
+  person.ledger.forgotten.add(`${person.userId} ${roomId}`);
+  await person.ask("forget", async () => {
+    try {
+      await person.actors.room(roomId).forget(person.userId);
+      return true;
+    } catch (thrown) {
+      if (thrown instanceof MatrixError && thrown.errcode === "M_UNKNOWN") return null;
+      throw thrown;
+    }
+  });
 }
 
 async function setTyping(person: Person): Promise<void> {

@@ -26,6 +26,8 @@ export class RoomModel {
   readonly accountData = new Map<string, JsonValue>();
   typing: string[] = [];
   unread = 0;
+  /** Whether the client may not ask for something that its timeline lacks. */
+  hasHole = false;
 
   /** Whether the client has been given anything of the room's timeline. */
   get isKnown(): boolean {
@@ -44,7 +46,10 @@ export class RoomModel {
     const previous = stringField(timeline, "prev_batch");
     const isLimited = field(timeline, "limited") === true;
     // Who has joined anew may see what happened meanwhile, so that clients begin anew as well.
-    if (isLimited && !wasJoined) this.items = [];
+    if (isLimited && !wasJoined) {
+      this.items = [];
+      this.hasHole = false;
+    }
     // Where the client has not noticed that its user was away, the timeline may begin with what it has already.
     const overlap = isLimited ? events.findLastIndex((event) => this.#has(event)) : -1;
     const hasGap = overlap === -1 && (isLimited || (!this.isKnown && events.length > 0));
@@ -73,6 +78,12 @@ export class RoomModel {
     const items: TimelineItem[] = events.map(itemOf);
     if (rest !== null) items.unshift({ kind: "gap", from: rest });
     this.items.splice(index, 1, ...items);
+  }
+
+  /** What is missing in a gap is not given to this client. */
+  giveUp(index: number): void {
+    this.items.splice(index, 1);
+    this.hasHole = true;
   }
 
   #has(event: JsonObject): boolean {

@@ -70,6 +70,12 @@ export class RoomRecord {
     this.members = snapshot.members;
   }
 
+  /** Whether the user has left, and has the room forgotten now. */
+  isForgottenBy(userId: string): boolean {
+    const query = "SELECT 1 AS found FROM room_memberships WHERE user_id = ? AND is_forgotten = 1";
+    return this.host.storage.sql.one<{ found: number }>(query, userId) !== null;
+  }
+
   membership(userId: string): string | null {
     return this.members.get(userId) ?? null;
   }

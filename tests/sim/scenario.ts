@@ -100,7 +100,7 @@ class Run {
     violations.push(
       ...checkAcknowledged(rooms, this.ledger),
       ...checkServer(this.#world, rooms),
-      ...this.#clients.flatMap((client) => checkClient(client, rooms)),
+      ...this.#clients.flatMap((client) => checkClient(client, rooms, this.ledger)),
       ...checkToDevice(this.#clients, this.ledger),
     );
     if (violations.length > 0) return;
@@ -157,7 +157,12 @@ class Run {
       fresh.hasRestarted = true;
       await fresh.syncOnce(0);
       await fresh.fillGaps();
-      violations.push(...checkClient(fresh, rooms).map((what) => `a new client: ${what}`));
+      const wrong = checkClient(fresh, rooms, this.ledger);
+      for (const [roomId, record] of rooms) {
+        if (!record.isForgottenBy(userId) || !fresh.rooms.has(trusted.roomId(roomId))) continue;
+        wrong.push(`${fresh.label}: was told of ${roomId}, which is forgotten`);
+      }
+      violations.push(...wrong.map((what) => `a new client: ${what}`));
     }
   }
 

@@ -346,6 +346,8 @@ export class World {
     // The platform runs an alarm again when its handler did not end, unless the next one is set already.
     const again = (): void => {
       if (host.storage.alarmAt() === null) this.#setAlarm(host, this.clock.now() + retryAfterMs);
+      // What came due while the handler ran was passed over.
+      else this.#postAlarm(host);
     };
     host.storage.setAlarm(null);
     if (!instance.isAlive || this.faults.strikes("repeatedAlarm")) again();

@@ -118,15 +118,27 @@ const stages: Readonly<Record<string, StageProof>> = {
     if (request.userId === null) throw errors.forbidden("Invalid username or password");
     await services.actors.user(request.userId).checkPassword(password);
   },
-  "m.login.registration_token": async ({ actors, config, clientAddress }, _request, auth, session) => {
+  "m.login.registration_token": async (services, _request, auth, session) => {
     const token = stringField(auth, "token");
     if (token === null) throw errors.missingParam("auth.token: missing");
-    const server = actors.server(config.serverName);
-    if (clientAddress !== null) await server.limitAddress("rc_registration_token_validity", clientAddress);
-    if (!(await server.isRegistrationTokenValid(token))) throw errors.unauthorized("Invalid registration token");
-    await server.setUiaParam(session, "registration_token", token);
+    await proveRegistrationToken(services, token, session);
   },
 };
+
+/**
+ * Checks a registration token and keeps it in the session, for the registration to use up.
+ * @throws MatrixError M_UNAUTHORIZED, M_LIMIT_EXCEEDED
+ */
+export async function proveRegistrationToken(
+  { actors, config, clientAddress }: Services,
+  token: string,
+  session: string,
+): Promise<void> {
+  const server = actors.server(config.serverName);
+  if (clientAddress !== null) await server.limitAddress("rc_registration_token_validity", clientAddress);
+  if (!(await server.isRegistrationTokenValid(token))) throw errors.unauthorized("Invalid registration token");
+  await server.setUiaParam(session, "registration_token", token);
+}
 
 function challenge(request: UiaRequest, progress: Progress, failure?: MatrixError): UiaChallenge {
   const body: JsonObject = {

@@ -7,12 +7,6 @@ export interface ChainPosition {
   readonly sequence: number;
 }
 
-/** A link out of a chain: the event at `from`, and with it all later ones of its chain, has that at `to` in its auth chain. */
-export interface ChainLink {
-  readonly from: ChainPosition;
-  readonly to: ChainPosition;
-}
-
 /** An event in a chain. */
 export interface ChainEntry {
   readonly eventNid: number;

@@ -69,6 +69,12 @@ export class MembershipsReader {
       .map(recordOf);
   }
 
+  /** Users of this server of whom there is any membership, by user id. */
+  local(limit: number): UserId[] {
+    const query = "SELECT user_id FROM room_memberships WHERE is_local = 1 ORDER BY user_id LIMIT +?";
+    return this.sql.all<{ user_id: UserId }>(query, limit).map((row) => row.user_id);
+  }
+
   /** Whether a user of a server is invited. */
   isAnyInvited(server: ServerName): boolean {
     const query = `SELECT 1 AS found FROM room_memberships
@@ -85,13 +91,14 @@ export class MembershipsReader {
 
   /** The first few of the others, by stream position: joined and invited users or, where there are none, those who left. */
   heroes(except: UserId, limit: number): UserId[] {
-    const query = (memberships: string): string =>
-      `SELECT user_id FROM room_memberships WHERE membership IN (${memberships}) AND user_id <> ?
+    // By name, so that no query planner ever reads the members of a large room one by one for this.
+    const query = (index: string, memberships: string): string =>
+      `SELECT user_id FROM room_memberships INDEXED BY ${index} WHERE membership IN (${memberships}) AND user_id <> ?
        ORDER BY stream_position LIMIT +?`;
-    const present = this.sql.all<{ user_id: UserId }>(query("'join', 'invite'"), except, limit);
-    const rows =
-      present.length > 0 ? present : this.sql.all<{ user_id: UserId }>(query("'leave', 'ban'"), except, limit);
-    return rows.map((row) => row.user_id);
+    const find = (text: string): UserId[] =>
+      this.sql.all<{ user_id: UserId }>(text, except, limit).map((row) => row.user_id);
+    const present = find(query("room_memberships_present", "'join', 'invite'"));
+    return present.length > 0 ? present : find(query("room_memberships_gone", "'leave', 'ban'"));
   }
 }
 

@@ -17,6 +17,8 @@ export interface OutsideMembership {
   readonly pdu: PduText;
   /** Stripped events that describe the room. */
   readonly strippedState: JsonObject[];
+  /** The user has forgotten the room since. */
+  readonly isForgotten: boolean;
 }
 
 type OutsideRow = {
@@ -28,9 +30,11 @@ type OutsideRow = {
   event_id: EventId;
   pdu: string;
   stripped_state: string;
+  is_forgotten: number;
 };
 
-const columns = "user_id, membership, position, room_version, server_name, event_id, pdu, stripped_state";
+const written = "user_id, membership, position, room_version, server_name, event_id, pdu, stripped_state";
+const columns = `${written}, is_forgotten`;
 
 /** SQL of the table `outside_memberships`. Writing methods are for use inside a transaction only. */
 export class OutsideStore {
@@ -57,9 +61,10 @@ export class OutsideStore {
     return this.#sql.one<{ position: number }>(query)?.position ?? 0;
   }
 
-  put(outside: OutsideMembership): void {
+  /** Sets a user's membership; a new one means that the room is not forgotten. */
+  put(outside: Omit<OutsideMembership, "isForgotten">): void {
     this.#sql.run(
-      `INSERT OR REPLACE INTO outside_memberships (${columns}, is_told) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)`,
+      `INSERT OR REPLACE INTO outside_memberships (${written}, is_told) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)`,
       outside.userId,
       outside.membership,
       outside.position,
@@ -73,6 +78,10 @@ export class OutsideStore {
 
   setTold({ userId, position }: Pick<OutsideMembership, "userId" | "position">): void {
     this.#sql.run("UPDATE outside_memberships SET is_told = 1 WHERE user_id = ? AND position = ?", userId, position);
+  }
+
+  forget(userId: UserId): void {
+    this.#sql.run("UPDATE outside_memberships SET is_forgotten = 1 WHERE user_id = ?", userId);
   }
 
   delete(userId: UserId): void {
@@ -91,5 +100,6 @@ function outsideOf(row: OutsideRow): OutsideMembership {
     eventId: row.event_id,
     pdu: row.pdu,
     strippedState: Array.isArray(stripped) ? stripped.filter(isObject) : [],
+    isForgotten: row.is_forgotten === 1,
   };
 }

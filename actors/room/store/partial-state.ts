@@ -171,18 +171,21 @@ export class PartialStateWriter extends PartialStateReader {
   begin(
     begun: Pick<PartialState, "since" | "server" | "lacksMembers" | "unverifiedUntilTs" | "retryTs"> & {
       toldRoot: number;
+      /** Ends of the graph from before the join that are ends yet. */
+      formerEnds: readonly number[];
     },
   ): void {
     this.#forget();
     this.sql.run(
       `INSERT INTO partial_state (id, since_position, told_root, server_name, lacks_members, is_applied, unverified_until,
-         retry_ts) VALUES (1, ?1, ?2, ?3, ?4, 1 - ?4, ?5, ?6)`,
+         retry_ts, former_ends, ends) VALUES (1, ?1, ?2, ?3, ?4, 1 - ?4, ?5, ?6, ?7, ?7)`,
       begun.since,
       begun.toldRoot,
       begun.server,
       begun.lacksMembers ? 1 : 0,
       begun.unverifiedUntilTs,
       begun.retryTs,
+      JSON.stringify(begun.formerEnds),
     );
   }
 
@@ -190,7 +193,8 @@ export class PartialStateWriter extends PartialStateReader {
   goOn(next: { since: number; toldRoot: StateRoot; unverifiedUntilTs: number; retryTs: number }): void {
     this.sql.run(
       `UPDATE partial_state SET since_position = ?, told_root = ?, lacks_members = 0, is_applied = 1, unverified_until = ?,
-         worker_id = NULL, retry_ts = ?, attempts = 0, replayed = 0, current_root = NULL, ends = '[]' WHERE id = 1`,
+         worker_id = NULL, retry_ts = ?, attempts = 0, replayed = 0, current_root = NULL,
+         ends = former_ends WHERE id = 1`,
       next.since,
       next.toldRoot,
       next.unverifiedUntilTs,

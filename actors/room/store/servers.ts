@@ -147,6 +147,18 @@ export class ServersWriter extends ServersReader {
     this.sql.run("INSERT INTO outbound_events (stream_position, event_nid) VALUES (?, ?)", streamPosition, eventNid);
   }
 
+  /** The same of an event that another server has sent, if it is not noted yet. */
+  includeOutbound(streamPosition: number, eventNid: number): void {
+    const query = "INSERT OR IGNORE INTO outbound_events (stream_position, event_nid) VALUES (?, ?)";
+    this.sql.run(query, streamPosition, eventNid);
+  }
+
+  /** What comes after an earlier position is for the server, too. */
+  beginEarlier({ server, since }: ServerStay, earlier: number): void {
+    const query = "UPDATE OR IGNORE room_servers SET since_position = ? WHERE server_name = ? AND since_position = ?";
+    this.sql.run(query, earlier, server, since);
+  }
+
   /** A stay of one event: one that concerns a user of a server that is not in the room. */
   insertVisit(server: ServerName, position: number): void {
     this.sql.run(`INSERT OR IGNORE INTO room_servers (${columns}) VALUES (?, ?, ?, 0)`, server, position - 1, position);

@@ -20,6 +20,16 @@ export interface RoomRead extends UserRoom {
   readPosition: number | null;
 }
 
+/** A room that the user has left and forgotten. */
+export interface ForgottenRoom {
+  roomNid: number;
+  roomId: RoomId;
+  /** Room position at which the user left. */
+  membershipPosition: number;
+}
+
+type ForgottenRow = { room_nid: number; room_id: RoomId; membership_position: number };
+
 type RoomRow = {
   room_nid: number;
   room_id: RoomId;
@@ -30,8 +40,13 @@ type RoomRow = {
 };
 
 const columns = "room_nid, room_id, membership, membership_position, head_hint, head_known";
+const forgottenColumns = "room_nid, room_id, membership_position";
+/** Up to where the token at a position has read the room of a table. */
+const readPosition = (table: string): string =>
+  `(SELECT room_position FROM room_reads WHERE room_reads.room_nid = ${table}.room_nid AND token_position <= ?
+    ORDER BY token_position DESC LIMIT 1) AS read_position`;
 
-/** SQL of the tables `rooms` and `room_reads`. */
+/** SQL of the tables `rooms`, `forgotten_rooms` and `room_reads`. */
 export class RoomsReader {
   protected readonly sql: Sql;
 
@@ -59,14 +74,31 @@ export class RoomsReader {
   readsAt(tokenPosition: number): RoomRead[] {
     return this.sql
       .all<RoomRow & { read_position: number | null }>(
-        `SELECT ${columns},
-           (SELECT room_position FROM room_reads
-            WHERE room_reads.room_nid = rooms.room_nid AND token_position <= ?
-            ORDER BY token_position DESC LIMIT 1) AS read_position
-         FROM rooms ORDER BY room_nid`,
+        `SELECT ${columns}, ${readPosition("rooms")} FROM rooms ORDER BY room_nid`,
         tokenPosition,
       )
       .map((row) => ({ ...roomOf(row), readPosition: row.read_position }));
+  }
+
+  findForgotten(roomId: RoomId): ForgottenRoom | null {
+    const row = this.sql.one<ForgottenRow>(`SELECT ${forgottenColumns} FROM forgotten_rooms WHERE room_id = ?`, roomId);
+    return row === null ? null : forgottenOf(row);
+  }
+
+  /** Every room that was forgotten after a position of the user's stream, with how far the token at `tokenPosition` has read it. */
+  forgottenAfter(position: number, tokenPosition: number): RoomRead[] {
+    return this.sql
+      .all<ForgottenRow & { read_position: number | null }>(
+        `SELECT ${forgottenColumns}, ${readPosition("forgotten_rooms")} FROM forgotten_rooms WHERE forgotten_at > ?
+         ORDER BY room_nid`,
+        tokenPosition,
+        position,
+      )
+      .map((row) => {
+        const room = forgottenOf(row);
+        const head = room.membershipPosition;
+        return { ...room, membership: "leave", headHint: head, headKnown: head, readPosition: row.read_position };
+      });
   }
 
   /** How far the token at `tokenPosition` has read one room; null if it has never been given it. */
@@ -83,13 +115,52 @@ export class RoomsReader {
 
 /** Exists only inside a transaction. */
 export class RoomsWriter extends RoomsReader {
+  /** A number for a room that has none yet. Rooms that are forgotten keep theirs, by which tokens know them. */
+  newNid(): number {
+    const query = `SELECT MAX(COALESCE((SELECT MAX(room_nid) FROM rooms), 0),
+      COALESCE((SELECT MAX(room_nid) FROM forgotten_rooms), 0)) AS newest`;
+    return 1 + (this.sql.one<{ newest: number }>(query)?.newest ?? 0);
+  }
+
   insert(room: Omit<UserRoom, "roomNid" | "headKnown">): void {
     this.sql.run(
-      "INSERT INTO rooms (room_id, membership, membership_position, head_hint, head_known) VALUES (?, ?, ?, ?, 0)",
+      `INSERT INTO rooms (${columns}) VALUES (?, ?, ?, ?, ?, 0)`,
+      this.newNid(),
       room.roomId,
       room.membership,
       room.membershipPosition,
       room.headHint,
+    );
+  }
+
+  /** Takes a room off the list. `forgottenAt`: position in the user's stream that no token has yet that has not been told. */
+  forget({ roomNid, roomId, membershipPosition }: ForgottenRoom, forgottenAt: number): void {
+    this.sql.run(
+      `INSERT OR REPLACE INTO forgotten_rooms (${forgottenColumns}, forgotten_at) VALUES (?, ?, ?, ?)`,
+      roomNid,
+      roomId,
+      membershipPosition,
+      forgottenAt,
+    );
+    this.sql.run("DELETE FROM rooms WHERE room_nid = ?", roomNid);
+  }
+
+  /** Some token from before `forgottenAt` has not been told that the user left. */
+  setForgottenAt(roomNid: number, forgottenAt: number): void {
+    this.sql.run("UPDATE forgotten_rooms SET forgotten_at = ? WHERE room_nid = ?", forgottenAt, roomNid);
+  }
+
+  /** Puts a forgotten room on the list again. */
+  recall(room: UserRoom): void {
+    this.sql.run("DELETE FROM forgotten_rooms WHERE room_nid = ?", room.roomNid);
+    this.sql.run(
+      `INSERT INTO rooms (${columns}) VALUES (?, ?, ?, ?, ?, ?)`,
+      room.roomNid,
+      room.roomId,
+      room.membership,
+      room.membershipPosition,
+      room.headHint,
+      room.headKnown,
     );
   }
 
@@ -106,11 +177,6 @@ export class RoomsWriter extends RoomsReader {
 
   setHeadKnown(roomNid: number, headKnown: number): void {
     this.sql.run("UPDATE rooms SET head_known = ? WHERE room_nid = ?", headKnown, roomNid);
-  }
-
-  delete(roomNid: number): void {
-    this.sql.run("DELETE FROM room_reads WHERE room_nid = ?", roomNid);
-    this.sql.run("DELETE FROM rooms WHERE room_nid = ?", roomNid);
   }
 
   insertRead(read: { roomNid: number; tokenPosition: number; roomPosition: number }): void {
@@ -132,6 +198,10 @@ export class RoomsWriter extends RoomsReader {
       horizon,
     );
   }
+}
+
+function forgottenOf(row: ForgottenRow): ForgottenRoom {
+  return { roomNid: row.room_nid, roomId: row.room_id, membershipPosition: row.membership_position };
 }
 
 function roomOf(row: RoomRow): UserRoom {

@@ -16,6 +16,8 @@ import type { PlannedRoom, SyncRequest } from "./rooms.ts";
 /** What the rooms said, and what was asked of them. */
 export interface Gathered {
   plan: readonly PlannedRoom[];
+  /** Position of the user's stream when the plan was made. */
+  plannedAt: number;
   answers: ReadonlyMap<number, RoomSyncResult>;
 }
 
@@ -29,7 +31,7 @@ const trimEvery = 256;
 /** Puts the answer together and records, in the same transaction, what its token has read. */
 export function finishSync(user: UserContext, request: SyncRequest, gathered: Gathered): SyncResult {
   const { result, isAhead } = user.store.transaction((tx) => {
-    const { position, isAhead } = recordReads(user, tx, gathered);
+    const { position, isAhead } = recordReads(user, tx, gathered, request.since?.position ?? gathered.plannedAt);
     const rooms = roomSections(user, request, gathered);
     const accountData = globalAccountData(user, request.since?.position ?? null, request.filter);
     const inbox = readInbox(user, request.deviceId, request.since?.toDevicePosition ?? 0, maxToDevice);
@@ -58,7 +60,7 @@ interface RecordedReads {
  * Records how far the rooms were read, and finds the position of the new token: the stream's head when that already
  * stands for exactly these reads, else a new one. Only what differs is written.
  */
-function recordReads(user: UserContext, tx: UserWriter, gathered: Gathered): RecordedReads {
+function recordReads(user: UserContext, tx: UserWriter, gathered: Gathered, since: number): RecordedReads {
   const reads = new Map<number, number | null>();
   for (const planned of gathered.plan) reads.set(planned.room.roomNid, readPositionOf(planned, gathered.answers));
   const plan = new Map(gathered.plan.map((planned) => [planned.room.roomNid, planned]));
@@ -74,11 +76,21 @@ function recordReads(user: UserContext, tx: UserWriter, gathered: Gathered): Rec
     if (planned?.isWanted !== false && (roomPosition ?? 0) < headKnown) isOvertaken = true;
     if (roomPosition !== room.readPosition) changed.push({ roomNid: room.roomNid, roomPosition: roomPosition ?? 0 });
   }
+  // Those that were forgotten while they were asked are among them.
+  const forgotten = tx.rooms.forgottenAfter(since, Number.MAX_SAFE_INTEGER).filter(({ roomNid }) => plan.has(roomNid));
+  for (const { roomNid, readPosition } of forgotten) {
+    const roomPosition = reads.get(roomNid) ?? null;
+    if (roomPosition !== readPosition) changed.push({ roomNid, roomPosition: roomPosition ?? 0 });
+  }
+  const untold = forgotten.filter((room) => (reads.get(room.roomNid) ?? 0) < room.membershipPosition);
   const tokenPosition = changed.length === 0 ? tx.streams.head() : tx.streams.next();
   for (const read of changed) tx.rooms.insertRead({ ...read, tokenPosition });
   if (changed.length > 0 && tokenPosition % trimEvery === 0) tx.rooms.trimReads(tokenPosition - keptTokens);
   // Another answer has read further meanwhile: the stream moves past this token, so that its holder asks again.
-  if (isOvertaken) tx.streams.next();
+  if (isOvertaken || untold.length > 0) {
+    const next = tx.streams.next();
+    for (const { roomNid } of untold) tx.rooms.setForgottenAt(roomNid, next);
+  }
   return { position: tokenPosition, isAhead };
 }
 

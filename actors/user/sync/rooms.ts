@@ -36,10 +36,18 @@ const maxParallelRooms = 50;
  */
 const maxLength = 6 * 1_048_576;
 
-/** Decides, for every room of the user, whether it must be asked. */
+/**
+ * Decides, for every room of the user, whether it must be asked. Of those that the user has forgotten, these are asked that
+ * the client may know: it is told that the user has left.
+ */
 export function planRooms(user: UserContext, request: SyncRequest): PlannedRoom[] {
-  const reads = user.store.rooms.readsAt(request.since?.position ?? 0);
-  return reads.map((room) => ({ ...planRoom(room, request), wakeCount: wakeCountOf(user, room.roomId) }));
+  const { rooms } = user.store;
+  const position = request.since?.position ?? 0;
+  const forgotten = request.since === null ? [] : rooms.forgottenAfter(position, position);
+  return [...rooms.readsAt(position), ...forgotten].map((room) => ({
+    ...planRoom(room, request),
+    wakeCount: wakeCountOf(user, room.roomId),
+  }));
 }
 
 function planRoom(room: RoomRead, request: SyncRequest): Omit<PlannedRoom, "wakeCount"> {

@@ -23,9 +23,10 @@ export async function sync(user: UserContext, input: SyncInput): Promise<SyncRes
   if (since !== null && !input.fullState && !isBehind(user, input.deviceId, since)) return nothingNew(since);
 
   const request = { ...input, since, filter };
+  const plannedAt = user.store.streams.head();
   const plan = planRooms(user, request);
   const answers = await askRooms(user, request, plan);
-  return finishSync(user, request, { plan, answers });
+  return finishSync(user, request, { plan, plannedAt, answers });
 }
 
 /**

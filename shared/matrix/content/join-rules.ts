@@ -13,7 +13,8 @@ const joinRules: readonly JoinRule[] = ["public", "invite", "knock", "restricted
  * @see https://spec.matrix.org/v1.19/client-server-api/#mroomjoin_rules
  */
 export function joinRuleOf(content: JsonObject | null): JoinRule {
-  if (content === null) return "invite";
+  // An event that names no rule at all sets none: so other servers take it, and who is let in must be alike for all.
+  if (content === null || field(content, "join_rule") === undefined) return "invite";
   const text = stringField(content, "join_rule");
   return joinRules.find((rule) => rule === text) ?? "private";
 }

@@ -1,4 +1,3 @@
-import { parseUserId } from "../../ids.ts";
 import { field, isObject, type JsonObject, type JsonValue, objectField } from "../../json.ts";
 import type { MatrixEvent } from "../event.ts";
 import { numberValue } from "../exact-numbers.ts";
@@ -113,8 +112,17 @@ export function isLevelMap(value: JsonValue | undefined, rules: RoomVersionRules
   return isObject(value) && Object.values(value).every((level) => parseLevel(level, rules) !== null);
 }
 
-/** Whether `users` is absent or maps user ids to levels. @see https://spec.matrix.org/v1.19/rooms/v12/#authorisation-rules */
+/** `@`, and somewhere a colon: what is behind it may be anything. */
+const userIdShape = /^@[^:]*:/;
+
+/**
+ * Whether `users` is absent or maps user ids to levels. Names of servers that cannot be are let pass, as by the servers that
+ * most rooms were made on: a slip of the pen gives nobody power, but to refuse the event would leave this server with other
+ * levels than all others for ever.
+ *
+ * @see https://spec.matrix.org/v1.19/rooms/v12/#authorisation-rules
+ */
 export function isUserLevelMap(value: JsonValue | undefined, rules: RoomVersionRules): boolean {
   if (!isLevelMap(value, rules)) return false;
-  return value === undefined || !isObject(value) || Object.keys(value).every((user) => parseUserId(user) !== null);
+  return value === undefined || !isObject(value) || Object.keys(value).every((user) => userIdShape.test(user));
 }

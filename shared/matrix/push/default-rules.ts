@@ -1,5 +1,5 @@
 import type { UserId } from "../../ids.ts";
-import { type JsonObject, type JsonValue, stringField, withFields } from "../../json.ts";
+import type { JsonObject, JsonValue } from "../../json.ts";
 
 /** The kinds of push rules, in the order in which they are asked. @see https://spec.matrix.org/v1.19/client-server-api/#push-rules */
 export const pushRuleKinds = ["override", "content", "room", "sender", "underride"] as const;
@@ -7,12 +7,6 @@ export type PushRuleKind = (typeof pushRuleKinds)[number];
 
 /** The `global` ruleset in the wire's form: rules by kind, the first that matches wins. */
 export type PushRuleset = Record<PushRuleKind, JsonObject[]>;
-
-/** What a user changed about a server-default rule. */
-export interface DefaultRuleEdit {
-  readonly enabled?: boolean;
-  readonly actions?: JsonValue[];
-}
 
 const notify: JsonValue[] = ["notify"];
 const notifyWithSound: JsonValue[] = ["notify", { set_tweak: "sound", value: "default" }];
@@ -77,31 +71,4 @@ function underrideRules(): JsonObject[] {
     rule(".m.rule.message", [match("type", "m.room.message")], notify),
     rule(".m.rule.encrypted", [match("type", "m.room.encrypted")], notify),
   ];
-}
-
-/**
- * A user's whole ruleset: their own rules before the server's of the same kind, but `.m.rule.master` before all; the
- * server's rules as the user edited them.
- *
- * @param own the user's own rules by kind, most important first.
- * @param edits by the rule id of a server-default rule.
- * @see https://spec.matrix.org/v1.19/client-server-api/#predefined-rules
- */
-export function composePushRules(
-  userId: UserId,
-  own: Partial<PushRuleset>,
-  edits: ReadonlyMap<string, DefaultRuleEdit>,
-): PushRuleset {
-  const defaults = defaultPushRules(userId);
-  const composed: PushRuleset = { override: [], content: [], room: [], sender: [], underride: [] };
-  for (const kind of pushRuleKinds) {
-    const edited = defaults[kind].map((given) => edit(given, edits.get(stringField(given, "rule_id") ?? "")));
-    const isMaster = (given: JsonObject): boolean => given.rule_id === ".m.rule.master";
-    composed[kind] = [...edited.filter(isMaster), ...(own[kind] ?? []), ...edited.filter((given) => !isMaster(given))];
-  }
-  return composed;
-}
-
-function edit(given: JsonObject, change: DefaultRuleEdit | undefined): JsonObject {
-  return change === undefined ? given : withFields(given, { ...change });
 }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { onRoomAlarm, transactionLifetimeMs } from "../../../actors/room/maintenance.ts";
+import { findNoUser } from "../../../actors/room/power-level-users.ts";
 import { findCurrentState } from "../../../actors/room/state.ts";
 import { trusted } from "../../../shared/ids.ts";
 import type { JsonObject, JsonValue } from "../../../shared/json.ts";
@@ -51,15 +52,30 @@ describe("sendMessage", () => {
     expect(await room.rpc.sendEvent(message(bob, "after a restart", "t1"))).toEqual(first);
   });
 
-  it("tells transaction ids of other devices, users and endpoints apart", async () => {
+  it("refuses power levels of what is no user", async () => {
+    const { room } = await publicRoom();
+    const levels = (users: JsonObject) => refusalOf(room.rpc.sendEvent(state(alice, "m.room.power_levels", { users })));
+    expect(await levels({ "@a:b c": 5 })).toEqual([400, "M_BAD_JSON"]);
+    expect(await levels({ nobody: 5, [bob]: 5 })).toEqual([400, "M_BAD_JSON"]);
+    const { rpc } = room;
+    await rpc.sendEvent(state(alice, "m.room.power_levels", { users: { [bob]: 5 } }));
+    expect(findNoUser({ users: { "@a:b c": 5, "@d:e f": 5 } }, { users: { "@a:b c": 9 } })).toBe("@d:e f");
+    expect(findNoUser({ users: { "@a:b c": 5, [bob]: 5 } }, { users: { "@a:b c": 9 } })).toBeNull();
+    expect(findNoUser({})).toBeNull();
+  });
+
+  it("tells transaction ids of other devices, users and paths apart", async () => {
     const { room } = await publicRoom();
     const { eventId } = await room.rpc.sendEvent(message(bob, "one", "t1"));
     const other = { ...message(bob, "one", "t1"), deviceId: trusted.deviceId("another") };
+    const reaction = { ...message(bob, "one", "t1"), type: "m.reaction" };
     const redaction = { ...message(bob, "", "t1"), type: "m.room.redaction", content: {}, redacts: eventId };
     const ids = new Set([eventId]);
-    for (const input of [other, message(alice, "one", "t1"), redaction])
+    for (const input of [other, message(alice, "one", "t1"), reaction, redaction])
       ids.add((await room.rpc.sendEvent(input)).eventId);
-    expect(ids.size).toBe(4);
+    const [, second = eventId] = ids;
+    ids.add((await room.rpc.sendEvent({ ...redaction, redacts: second })).eventId);
+    expect(ids.size).toBe(6);
   });
 
   it("commits a concurrent repeat of a transaction id once", async () => {

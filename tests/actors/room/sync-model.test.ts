@@ -3,7 +3,8 @@ import { describe, expect, it } from "vitest";
 import { MatrixError } from "../../../shared/errors.ts";
 import { trusted, type UserId } from "../../../shared/ids.ts";
 import type { JsonObject } from "../../../shared/json.ts";
-import { at, idsOf, listAt, messagesInput, positionOf, sync, timelineOf } from "./sync-client.ts";
+import type { RoomSyncResult } from "../../../shared/rpc/room.ts";
+import { at, idsOf, listAt, messagesInput, positionOf, stateOf, sync, timelineOf } from "./sync-client.ts";
 import { alice, bob, carol, createWorld, membership, message, state, type TestRoom } from "./world.ts";
 
 /**
@@ -27,13 +28,14 @@ interface ModelEvent {
 /** What a client has after an answer. */
 interface ClientState {
   readonly since: number | null;
+  readonly place: RoomSyncResult["place"];
   readonly known: readonly string[];
   readonly state: ReadonlyMap<string, string>;
   readonly members: ReadonlySet<string>;
 }
 
 const people = [alice, bob, carol];
-const newcomer: ClientState = { since: null, known: [], state: new Map(), members: new Set() };
+const newcomer: ClientState = { since: null, place: null, known: [], state: new Map(), members: new Set() };
 
 /** Reads the model off the database: event by event, with the state that a plain map would have. */
 function modelOf(room: TestRoom): ModelEvent[] {
@@ -93,10 +95,21 @@ async function syncAndCheck(
     state: { lazy_load_members: options.lazy },
   };
   const answer = await sync(room, userId, from.since, { filter, useStateAfter: options.useStateAfter });
+  const place = answer.place ?? from.place;
+  const { membership: now, isForgotten } = memberOf(room, userId);
+  if (now === "leave" || now === "ban") expect(place, "who left is nowhere told to be in the room").not.toBe("join");
   if (answer.place !== "join" && answer.place !== "leave") {
-    return { ...from, since: answer.readPosition };
+    return { ...from, since: answer.readPosition, place };
   }
   const events = timelineOf(answer);
+  if (isForgotten) {
+    expect(answer.place).toBe("leave");
+    expect(from.since ?? answer.readPosition, "told once, and to nobody who is new").toBeLessThan(answer.readPosition);
+    const exit = exitOf(room, userId);
+    for (const event of [...events, ...stateOf(answer), ...listAt(answer.section, "state_after", "events")]) {
+      expect(event.event_id, "of a forgotten room, how the user left").toBe(exit);
+    }
+  }
   const isLimited = at(answer.section, "timeline", "limited") === true;
   // Who is out may not be let in to ask for more.
   const canAsk = isLimited && answer.place === "join";
@@ -122,7 +135,20 @@ async function syncAndCheck(
   }
   if (answer.place === "join" && !options.lazy) expect(Object.fromEntries(next)).toEqual(currentState(room));
   if (options.lazy && answer.place === "join") for (const event of events) expect(members).toContain(event.sender);
-  return { since: answer.readPosition, known: inOrder(model, known), state: next, members };
+  return { since: answer.readPosition, place, known: inOrder(model, known), state: next, members };
+}
+
+function memberOf(room: TestRoom, userId: UserId): { membership: string | null; isForgotten: boolean } {
+  const row = room.sql.one<{ membership: string; is_forgotten: number }>(
+    "SELECT membership, is_forgotten FROM room_memberships WHERE user_id = ?",
+    userId,
+  );
+  return { membership: row?.membership ?? null, isForgotten: row?.is_forgotten === 1 };
+}
+
+/** The event by which a user is out. */
+function exitOf(room: TestRoom, userId: UserId): string | undefined {
+  return modelOf(room).findLast((event) => event.memberOf === userId)?.eventId;
 }
 
 /** Pages back to the beginning. */
@@ -161,7 +187,7 @@ function currentState(room: TestRoom): Record<string, string> {
 }
 
 type Step =
-  | { kind: "send" | "join" | "leave" | "invite" | "kick" | "profile"; who: number }
+  | { kind: "send" | "join" | "leave" | "forget" | "invite" | "kick" | "profile"; who: number }
   | { kind: "topic"; text: string }
   | { kind: "visibility"; to: Visibility }
   | { kind: "type" | "read"; who: number }
@@ -173,7 +199,7 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
   { weight: 8, arbitrary: fc.record({ kind: fc.constant("send" as const), who }) },
   {
     weight: 5,
-    arbitrary: fc.record({ kind: fc.constantFrom("join", "leave", "invite", "kick", "profile"), who }),
+    arbitrary: fc.record({ kind: fc.constantFrom("join", "leave", "forget", "invite", "kick", "profile"), who }),
   },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("topic" as const), text: fc.string({ maxLength: 3 }) }) },
   {
@@ -205,6 +231,9 @@ async function act(room: TestRoom, step: Exclude<Step, { kind: "sync" }>, counte
     case "join":
     case "leave":
       await room.rpc.changeMembership(membership(step.kind, people[step.who] ?? bob));
+      return;
+    case "forget":
+      await room.rpc.forget(people[step.who] ?? bob);
       return;
     case "invite":
     case "kick":

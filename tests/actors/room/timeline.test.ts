@@ -21,6 +21,20 @@ async function busyRoom(): Promise<{ room: TestRoom; ids: EventId[]; head: numbe
 const messages = (room: TestRoom, changes: Partial<MessagesInput>): Promise<JsonObject> =>
   room.rpc.getMessages(messagesInput(alice, changes));
 
+describe("isAfter", () => {
+  it("tells which of two events comes later, where the requester can see it", async () => {
+    const { room, ids } = await busyRoom();
+    const [first, second] = [ids[3] ?? trusted.eventId("$a"), ids[4] ?? trusted.eventId("$b")];
+    const isAfter = (eventId: EventId, other: EventId | null) => room.rpc.isAfter(bob, eventId, other);
+    expect(await isAfter(second, first)).toBe(true);
+    expect(await isAfter(first, second)).toBe(false);
+    expect(await isAfter(first, first)).toBe(false);
+    expect(await isAfter(first, null)).toBe(true);
+    expect(await isAfter(first, trusted.eventId("$unknown"))).toBe(true);
+    expect(await refusalOf(room.rpc.isAfter(carol, second, first))).toEqual([404, "M_NOT_FOUND"]);
+  });
+});
+
 describe("getRoomEvents", () => {
   let room: TestRoom;
   let head: number;
@@ -73,6 +87,19 @@ describe("getRoomEvents", () => {
   it("gives at least one event and at most a thousand", async () => {
     expect(listAt(await messages(room, { limit: 0 }), "chunk")).toHaveLength(1);
     expect(listAt(await messages(room, { limit: 5_000 }), "chunk").length).toBeLessThanOrEqual(1_000);
+  });
+
+  it("leaves out what ignored users have sent, but for state", async () => {
+    const busy = await busyRoom();
+    const { rpc } = busy.room;
+    const { eventId } = await rpc.sendEvent(message(bob, "unwanted"));
+    const page = await messages(busy.room, { limit: 100, ignoredUsers: [bob] });
+    expect(idsOf(listAt(page, "chunk"))).not.toContain(eventId);
+    expect(bodiesOf(listAt(page, "chunk"))).toContain(`m.room.member|${bob}`);
+    const context = { requester: alice, deviceId: null, eventId, limit: 4, filter: null };
+    const last = await rpc.sendEvent(message(alice, "last"));
+    const around = await rpc.getContext({ ...context, eventId: last.eventId, ignoredUsers: [bob] });
+    expect(idsOf(listAt(around, "events_before"))).not.toContain(eventId);
   });
 
   it("applies the filter", async () => {

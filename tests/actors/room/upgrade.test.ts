@@ -116,6 +116,38 @@ describe("upgradeRoom", () => {
     await world.settle();
   });
 
+  it("brings nothing back that was redacted, but for what protects the room", async () => {
+    const world = createWorld();
+    const room = await world.create({
+      roomVersion: "11",
+      creationContent: { type: "m.space" },
+      name: "Secret name",
+      topic: "Secret topic",
+      initialState: [
+        { type: "m.room.encryption", stateKey: "", content: { algorithm: "m.megolm.v1.aes-sha2" } },
+        { type: "m.space.child", stateKey: "!secret:a", content: { via: ["a"] } },
+      ],
+    });
+    await room.rpc.changeMembership({ ...membership("ban", alice, spam), reason: "Secret reason" });
+    const keys: [string, string][] = [
+      ["m.room.name", ""],
+      ["m.room.topic", ""],
+      ["m.room.encryption", ""],
+      ["m.space.child", "!secret:a"],
+      ["m.room.member", spam],
+    ];
+    for (const [type, stateKey] of keys) {
+      const redacts = findCurrentState(room.context.store, type, stateKey)?.eventId ?? null;
+      await room.rpc.sendEvent({ ...message(alice, ""), type: "m.room.redaction", content: {}, redacts });
+    }
+    const { roomId } = await room.rpc.upgradeRoom(upgrade("12"));
+    const fresh = world.room(roomId);
+    for (const type of ["m.room.name", "m.room.topic"]) expect([type, content(fresh, type)]).toEqual([type, null]);
+    expect(content(fresh, "m.space.child", "!secret:a")).toBeNull();
+    expect(content(fresh, "m.room.member", spam)).toEqual({ membership: "ban" });
+    expect(content(fresh, "m.room.encryption")).toEqual({ algorithm: "m.megolm.v1.aes-sha2" });
+  });
+
   it("gives a moderator enough power to transfer, and takes it back", async () => {
     const world = createWorld();
     const users = { [alice]: 100, [bob]: 50 };

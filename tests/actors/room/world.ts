@@ -53,7 +53,7 @@ export interface World {
   readonly clock: FixedClock;
   readonly profiles: Map<UserId, JsonObject>;
   readonly wakes: { userId: UserId; wake: RoomWake }[];
-  readonly forgotten: { userId: UserId; roomId: RoomId }[];
+  readonly forgotten: { userId: UserId; roomId: RoomId; through: number }[];
   readonly aliases: Map<RoomAlias, RoomId>;
   readonly noted: Set<RoomId>;
   /** Awaited before a user is told of a wake. */
@@ -87,7 +87,7 @@ export function createWorld(variables: Variables = {}, directory: DirectoryDatab
 class TestWorld implements World {
   readonly profiles = new Map<UserId, JsonObject>();
   readonly wakes: { userId: UserId; wake: RoomWake }[] = [];
-  readonly forgotten: { userId: UserId; roomId: RoomId }[] = [];
+  readonly forgotten: { userId: UserId; roomId: RoomId; through: number }[] = [];
   readonly aliases = new Map<RoomAlias, RoomId>();
   readonly noted = new Set<RoomId>();
   readonly clock: FixedClock;
@@ -252,9 +252,9 @@ class TestWorld implements World {
           this.wakes.push({ userId, wake });
           return { knownPosition: 0 };
         }),
-      roomForgotten: (roomId) =>
+      roomForgotten: (roomId, through) =>
         reply(() => {
-          this.forgotten.push({ userId, roomId });
+          this.forgotten.push({ userId, roomId, through });
           return null;
         }),
     };

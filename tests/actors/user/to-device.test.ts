@@ -43,15 +43,22 @@ describe("sendToDevice", () => {
     expect(inbox(world, alice, "A1").events).toHaveLength(1);
   });
 
-  it("is carried out once for each device and transaction id", async () => {
+  it("is carried out once for each device, event type and transaction id", async () => {
     const world = await aliceAndBob();
     for (let i = 0; i < 3; i += 1) await send(world, "same", { [bob]: { B1: { i } } });
     await send(world, "other", { [bob]: { B1: { i: 3 } } });
     await world.user(alice).rpc.loginWithPassword({ password, session: newSession("A2") });
     const fromOther = { deviceId: device("A2"), txnId: "same", type: "m.test", messages: { [bob]: { B1: { i: 4 } } } };
     await world.user(alice).rpc.sendToDevice(fromOther);
+    const ofOtherType = {
+      ...fromOther,
+      deviceId: device("A1"),
+      type: "m.other",
+      messages: { [bob]: { B1: { i: 5 } } },
+    };
+    await world.user(alice).rpc.sendToDevice(ofOtherType);
     await world.settled();
-    expect(contents(world, "B1")).toEqual([{ i: 0 }, { i: 3 }, { i: 4 }]);
+    expect(contents(world, "B1")).toEqual([{ i: 0 }, { i: 3 }, { i: 4 }, { i: 5 }]);
   });
 
   it("keeps what could not be delivered, through the death of the instance, and in order", async () => {

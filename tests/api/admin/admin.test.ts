@@ -158,6 +158,43 @@ describe("the operator's endpoints", () => {
   });
 });
 
+describe("the page for a client that does not know registration tokens", () => {
+  const get = (path: string) => server.anybody().get(path);
+  const post = (path: string, body: JsonObject) => server.anybody().post(path, body);
+  const pageOf = (session: string, stage = "m.login.registration_token") =>
+    `v3/auth/${stage}/fallback/web?session=${encodeURIComponent(session)}`;
+
+  it("proves the token, after which the client repeats its request with the session alone", async () => {
+    const root = await admin("usher");
+    expectOk(await root.post(`${tokensPath}/new`, { token: "by-page", uses_allowed: 1 }));
+    const request = { username: "paged", password: "p" };
+    const session = text(await post("v3/register", request), "session");
+    const page = await get(pageOf(session));
+    expect([page.status, page.headers.get("Content-Type")]).toEqual([200, "text/html; charset=utf-8"]);
+    expect(page.text).toContain("window.onAuthDone()");
+    expectError(await post(pageOf(session), { token: "wrong" }), 401, "M_UNAUTHORIZED");
+    expect((await post("v3/register", { ...request, auth: { session } })).status).toBe(401);
+    expectOk(await post(pageOf(session), { token: "by-page" }), {});
+    expect((await post("v3/register", { ...request, auth: { session } })).body).toMatchObject({
+      device_id: expect.any(String),
+    });
+    expect((await root.get(`${tokensPath}/by-page`)).body).toMatchObject({ completed: 1 });
+  });
+
+  it("is there for that stage and for sessions that have begun, and proves nothing else", async () => {
+    const root = await admin("porter");
+    expectOk(await root.post(`${tokensPath}/new`, { token: "for-all" }));
+    expectError(await get(pageOf("made up")), 400, "M_UNKNOWN");
+    expectError(await post(pageOf("made up"), { token: "for-all" }), 400, "M_UNKNOWN");
+    const other = await root.post("v3/delete_devices", { devices: ["X"] });
+    const session = text(other, "session");
+    expectError(await get(pageOf(session, "m.login.password")), 404, "M_NOT_FOUND");
+    expectOk(await post(pageOf(session), { token: "for-all" }), {});
+    const repeated = await root.post("v3/delete_devices", { devices: ["X"], auth: { session } });
+    expect([repeated.status, repeated.body.flows]).toEqual([401, [{ stages: ["m.login.password"] }]]);
+  });
+});
+
 describe("a server without a shared secret", () => {
   const closed = useHomeserver({ env: { REGISTRATION: "closed", METER: "on" } });
 

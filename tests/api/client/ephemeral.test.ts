@@ -91,6 +91,20 @@ describe("setReadMarker", () => {
     expectOk(await kim.get(path`v3/user/${kim.userId}/rooms/${roomId}/account_data/m.fully_read`), { event_id: later });
   });
 
+  it("does not move the fully read marker back", async () => {
+    const nora = await server.user("nora");
+    const roomId = await roomOf(nora);
+    const [first, second] = [await say(nora, roomId, "one"), await say(nora, roomId, "two")];
+    const read = path`v3/user/${nora.userId}/rooms/${roomId}/account_data/m.fully_read`;
+    expectOk(await nora.post(path`v3/rooms/${roomId}/read_markers`, { "m.fully_read": second }));
+    const since = await start(nora);
+    // A device that was away says what it has read by now.
+    expectOk(await nora.post(path`v3/rooms/${roomId}/read_markers`, { "m.fully_read": first }));
+    expectOk(await nora.post(path`v3/rooms/${roomId}/receipt/m.fully_read/${first}`, {}));
+    expectOk(await nora.get(read), { event_id: second });
+    expect((await nora.get(`v3/sync?since=${since}`)).body.rooms).toBeUndefined();
+  });
+
   it("takes only events of the room", async () => {
     const leo = await server.user("leo");
     const [roomId, elsewhere] = [await roomOf(leo), await roomOf(leo)];

@@ -26,6 +26,9 @@ describe("getRoomSummary", () => {
     };
     expectOk(await summary(bob, roomId), told);
     expectOk(await summary(bob, "#cheese:localhost"), told);
+    // By the paths of the proposal, which clients use where the version of the specification is not declared.
+    expectOk(await bob.get(path`/_matrix/client/unstable/im.nheko.summary/summary/${roomId}`), told);
+    expectOk(await bob.get(path`/_matrix/client/unstable/im.nheko.summary/rooms/${roomId}/summary`), told);
     expectOk(await summary(alice, roomId), { ...told, membership: "join" });
     expectOk(await alice.post(path`v3/rooms/${roomId}/ban`, { user_id: bob.userId }));
     expectError(await summary(bob, roomId), 404, "M_NOT_FOUND");

@@ -148,6 +148,24 @@ describe("getOneRoomEvent and getEventContext", () => {
 });
 
 describe("getRoomEvents", () => {
+  it("takes a sync token from before the user came into the room for their coming", async () => {
+    const [olga, paul] = [await server.user(), await server.user()];
+    const roomId = await roomOf(olga);
+    const before = await say(olga, roomId, "before");
+    const since = String((await paul.get("v3/sync")).body.next_batch);
+    expectError(await paul.get(path`v3/rooms/${roomId}/messages?dir=b&from=${since}`), 400, "M_INVALID_PARAM");
+    expectOk(await paul.post(path`v3/rooms/${roomId}/join`, {}));
+    const after = await say(olga, roomId, "after");
+    const idsOf = async (dir: string) => {
+      const { body } = await paul.get(path`v3/rooms/${roomId}/messages?dir=${dir}&from=${since}`);
+      return Object(body).chunk.map((event: { event_id: string }) => event.event_id);
+    };
+    expect((await idsOf("b"))[1]).toBe(before);
+    expect(await idsOf("f")).toEqual([after]);
+    const { body } = await paul.get(path`v3/rooms/${roomId}/members?at=${since}&membership=join`);
+    expect(Object(body).chunk).toHaveLength(2);
+  });
+
   it("pages through all of the history, back and forth", async () => {
     const quin = await server.user("quin");
     const roomId = await roomOf(quin);

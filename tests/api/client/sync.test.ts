@@ -17,6 +17,26 @@ describe("sync", () => {
     expect(Object.keys(second.body).sort()).toEqual(["device_one_time_keys_count", "next_batch"]);
   });
 
+  it("gives the state after the timeline to who asks for it, by either of its names", async () => {
+    const [gina, henry] = [await server.user("petra"), await server.user("quentin")];
+    const roomId = await roomOf(gina, henry);
+    const since = await start(henry);
+    expectOk(await gina.put(path`v3/rooms/${roomId}/state/m.room.topic/`, { topic: "Cellars" }));
+    const section = async (query: string) =>
+      Object((await henry.get(`v3/sync?since=${since}&${query}`)).body.rooms).join[roomId];
+    const topic = { events: [{ type: "m.room.topic", content: { topic: "Cellars" } }] };
+    const stable = await section("use_state_after=true");
+    expect(stable).toMatchObject({ state_after: topic });
+    const unstable = await section("org.matrix.msc4222.use_state_after=true");
+    expect(unstable).toMatchObject({ "org.matrix.msc4222.state_after": topic });
+    for (const answer of [stable, unstable]) expect(answer).not.toHaveProperty("state");
+    expect(unstable).not.toHaveProperty("state_after");
+    expect(await section("org.matrix.msc4222.use_state_after=false")).toMatchObject({ state: { events: [] } });
+    expectOk(await henry.post(path`v3/rooms/${roomId}/leave`, {}));
+    const left = Object((await henry.get(`v3/sync?since=${since}&org.matrix.msc4222.use_state_after=true`)).body.rooms);
+    expect(left.leave[roomId]["org.matrix.msc4222.state_after"].events).toHaveLength(2);
+  });
+
   it("waits for a message, and for nothing longer than it was told", async () => {
     const [bob, carol] = [await server.user("bob"), await server.user("carol")];
     const roomId = await roomOf(bob, carol);

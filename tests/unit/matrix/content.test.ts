@@ -63,11 +63,13 @@ describe("member", () => {
 });
 
 describe("join rules", () => {
-  it("reads what is not understood as private, and no event as invite", () => {
+  it("reads what is not understood as private, and no event, or none that names a rule, as invite", () => {
     expect(joinRuleOf(null)).toBe("invite");
+    expect(joinRuleOf({})).toBe("invite");
+    expect(joinRuleOf({ allow: [] })).toBe("invite");
     expect(joinRuleOf({ join_rule: "knock_restricted" })).toBe("knock_restricted");
     expect(joinRuleOf({ join_rule: "telepathy" })).toBe("private");
-    expect(joinRuleOf({})).toBe("private");
+    expect(joinRuleOf({ join_rule: null })).toBe("private");
   });
 
   it("keeps only conditions that can be met", () => {

@@ -83,6 +83,18 @@ describe.each(knownRoomVersions)("redact, room version %s", (version) => {
     },
   );
 
+  it.each<[string, JsonValue, boolean]>([
+    ["an object without it", { display_name: "x" }, true],
+    ["an empty object", {}, true],
+    ["a text", "x", false],
+    ["a list", [{ signed: {} }], false],
+    ["null", null, false],
+  ])("keeps of a third_party_invite that is %s what other servers make event ids of", (_name, invite, isKept) => {
+    const redacted = redact({ type: "m.room.member", content: { third_party_invite: invite } }, rules);
+    const content = isKept && Number(version) >= 11 ? { third_party_invite: {} } : {};
+    expect(redacted).toEqual({ type: "m.room.member", content });
+  });
+
   it("keeps the keys of the event that the version protects", () => {
     const all = [...topLevel, ...olderTopLevel, "unsigned", "redacts", "age_ts"].map((key) => [key, "x"]);
     const redacted = redact({ ...Object.fromEntries(all), content: {} }, rules);

@@ -13,7 +13,15 @@ const maxServers = 10;
 const maxReasonLength = 500;
 
 /** One server could not help; another may. */
-export class NextServer extends Error {}
+export class NextServer extends Error {
+  /** What there is to say where no other could help either. */
+  readonly refusal: MatrixError | null;
+
+  constructor(reason: string, refusal: MatrixError | null = null) {
+    super(reason);
+    this.refusal = refusal;
+  }
+}
 
 /** What a server says of the room that another may see otherwise. */
 const commonFailover: ReadonlySet<string> = new Set(["M_NOT_FOUND"]);
@@ -23,7 +31,7 @@ const commonFailover: ReadonlySet<string> = new Set(["M_NOT_FOUND"]);
  *
  * @param attempt throws {@link NextServer} where another server may do better.
  * @throws MatrixError of the first server that refuses; M_NOT_FOUND when there is no server to ask; M_UNKNOWN (502) when
- *   none could help
+ *   none could help, unless one of them gives a refusal for that
  */
 export async function inTurn<T>(
   egress: EgressContext,
@@ -32,15 +40,17 @@ export async function inTurn<T>(
 ): Promise<T> {
   const servers = [...new Set(what.servers)].filter((server) => mayTalkTo(egress.config, server)).slice(0, maxServers);
   if (servers.length === 0) throw errors.notFound("No server is known that is in the room");
+  let refusal: MatrixError | null = null;
   for (const server of servers) {
     try {
       return await attempt(server);
     } catch (thrown) {
       if (!(thrown instanceof NextServer)) throw thrown;
+      refusal ??= thrown.refusal;
       egress.log.info("server could not help", { server, action: what.action, reason: thrown.message });
     }
   }
-  throw errors.badGateway(`No server could be had to ${what.action}`);
+  throw refusal ?? errors.badGateway(`No server could be had to ${what.action}`);
 }
 
 /**

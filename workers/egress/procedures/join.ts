@@ -74,7 +74,10 @@ async function joinBy(egress: EgressContext, join: Join, server: ServerName): Pr
   for (;;) {
     const progress = await room.finishJoin({ joinId, pdu: JSON.stringify(signed), keys, omitted });
     if (progress.kind === "joined") return { eventId: progress.eventId };
-    if (progress.kind === "failed") throw new NextServer(progress.reason);
+    if (progress.kind !== "failed") continue;
+    if (!progress.isRefused) throw new NextServer(progress.reason);
+    join.mayBeTaken = false;
+    throw new NextServer(progress.reason, errors.forbidden("This server knows why you may not join the room"));
   }
 }
 

@@ -3,6 +3,7 @@ import * as homePage from "./home-page.ts";
 import * as maintenance from "./maintenance.ts";
 import * as register from "./register.ts";
 import * as registrationTokens from "./registration-tokens.ts";
+import * as uiaFallback from "./uia-fallback.ts";
 
 /** What is not of the spec: the operator's API, and what a server shows of itself. */
 export const adminEndpoints: readonly Endpoint[] = [
@@ -10,4 +11,5 @@ export const adminEndpoints: readonly Endpoint[] = [
   ...Object.values(maintenance),
   ...Object.values(register),
   ...Object.values(registrationTokens),
+  ...Object.values(uiaFallback),
 ];

@@ -15,12 +15,15 @@ export const getEventContext = endpoint(
     auth: "accessToken",
     query: v.object({ limit: v.optional(queryInteger(maxLimit)), filter: v.optional(queryFilter) }),
   },
-  ({ params, auth, query, actors }) =>
-    actors.room(params.roomId).getContext({
+  async ({ params, auth, query, actors }) => {
+    const ignoredUsers = await actors.user(auth.userId).getIgnoredUsers();
+    return await actors.room(params.roomId).getContext({
       requester: auth.userId,
       deviceId: auth.deviceId,
       eventId: params.eventId,
       limit: query.limit ?? defaultLimit,
       filter: query.filter ?? null,
-    }),
+      ignoredUsers,
+    });
+  },
 );

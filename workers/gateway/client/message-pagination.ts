@@ -35,6 +35,7 @@ export const getRoomEvents = endpoint(
     const place = { userId: auth.userId, roomId: params.roomId };
     const from = await roomPositionOf(context, { token: query.from, ...place });
     const to = await roomPositionOf(context, { token: query.to, ...place });
+    const ignoredUsers = await context.actors.user(auth.userId).getIgnoredUsers();
     return await readPage(context, params.roomId, {
       requester: auth.userId,
       deviceId: auth.deviceId,
@@ -43,6 +44,7 @@ export const getRoomEvents = endpoint(
       dir: query.dir ?? null,
       limit: query.limit ?? defaultLimit,
       filter: query.filter ?? null,
+      ignoredUsers,
     });
   },
 );

@@ -1,6 +1,8 @@
 import * as v from "valibot";
 import { endpoint, type Services } from "../../../shared/endpoint.ts";
-import type { EventId, RoomId } from "../../../shared/ids.ts";
+import { MatrixError } from "../../../shared/errors.ts";
+import { type EventId, parseEventId, type RoomId } from "../../../shared/ids.ts";
+import { type JsonObject, stringField } from "../../../shared/json.ts";
 import type { UserAuth } from "../../../shared/rpc/user.ts";
 import { eventId } from "../../../shared/validate.ts";
 
@@ -29,13 +31,24 @@ export const setReadMarker = endpoint(
   },
 );
 
-/** Moves the marker. "The event MUST belong to the room." @throws MatrixError M_NOT_FOUND when it does not, or is not visible */
+/**
+ * Moves the marker, and never back: a device that was away may say late what it had read. "The event MUST belong to the
+ * room."
+ * @throws MatrixError M_NOT_FOUND when it does not, or is not visible
+ */
 export async function moveFullyRead(
   { actors }: Services,
   auth: UserAuth,
   roomId: RoomId,
   event: EventId,
 ): Promise<void> {
-  await actors.room(roomId).getEvent(auth.userId, auth.deviceId, event);
-  await actors.user(auth.userId).setFullyRead(roomId, event);
+  const user = actors.user(auth.userId);
+  const stored = await user.getAccountData(roomId, "m.fully_read").catch(noneYet);
+  const before = parseEventId(stringField(stored, "event_id") ?? "");
+  if (await actors.room(roomId).isAfter(auth.userId, event, before)) await user.setFullyRead(roomId, event);
+}
+
+function noneYet(thrown: unknown): JsonObject {
+  if (thrown instanceof MatrixError && thrown.errcode === "M_NOT_FOUND") return {};
+  throw thrown;
 }

@@ -11,6 +11,7 @@ export const refresh = endpoint(
     operationId: "refresh",
     method: "POST",
     path: "/_matrix/client/v3/refresh",
+    aliases: ["/_matrix/client/unstable/org.matrix.msc2918/refresh"],
     auth: "none",
     body: v.object({ refresh_token: v.string() }),
   },

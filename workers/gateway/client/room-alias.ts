@@ -44,8 +44,8 @@ export async function resolveRoom(
 export async function findAlias({ actors, egress, config }: Services, alias: RoomAlias) {
   const server = serverNameOf(alias);
   if (server === config.serverName) {
-    const { roomId, servers } = await actors.server(server).getAlias(alias);
-    return { room_id: roomId, servers };
+    const { roomId } = await actors.server(server).getAlias(alias);
+    return { room_id: roomId, servers: await actors.room(roomId).getServers() };
   }
   if (!mayTalkTo(config, server)) throw errors.notFound(`This server does not federate with ${server}`);
   const asked = await queryDirectory(egress, alias);

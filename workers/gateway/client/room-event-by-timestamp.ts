@@ -17,6 +17,7 @@ export const getEventByTimestamp = endpoint(
     operationId: "getEventByTimestamp",
     method: "GET",
     path: "/_matrix/client/v1/rooms/:roomId/timestamp_to_event",
+    aliases: ["/_matrix/client/unstable/org.matrix.msc3030/rooms/:roomId/timestamp_to_event"],
     auth: "accessToken",
     query: v.object({ ts: queryInteger(Number.MAX_SAFE_INTEGER), dir: v.picklist(["f", "b"]) }),
   },

@@ -11,6 +11,10 @@ export const getRoomSummary = endpoint(
     operationId: "getRoomSummary",
     method: "GET",
     path: "/_matrix/client/v1/room_summary/:roomIdOrAlias",
+    aliases: [
+      "/_matrix/client/unstable/im.nheko.summary/summary/:roomIdOrAlias",
+      "/_matrix/client/unstable/im.nheko.summary/rooms/:roomIdOrAlias/summary",
+    ],
     auth: "accessToken",
     query: viaQuery,
   },

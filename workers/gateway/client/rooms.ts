@@ -1,6 +1,7 @@
 import * as v from "valibot";
 import { endpoint } from "../../../shared/endpoint.ts";
-import { objectField } from "../../../shared/json.ts";
+import { errors } from "../../../shared/errors.ts";
+import { field, objectField, stringField } from "../../../shared/json.ts";
 import { roomPositionOf } from "./room-position.ts";
 
 /** "When an empty string, the trailing slash on this endpoint is optional." */
@@ -22,7 +23,14 @@ export const getOneRoomEvent = endpoint(
     aliases: ["/_matrix/client/r0/rooms/:roomId/event/:eventId"],
     auth: "accessToken",
   },
-  ({ params, auth, actors }) => actors.room(params.roomId).getEvent(auth.userId, auth.deviceId, params.eventId),
+  async ({ params, auth, actors }) => {
+    const event = await actors.room(params.roomId).getEvent(auth.userId, auth.deviceId, params.eventId);
+    const sender = stringField(event, "sender");
+    const isIgnored = (await actors.user(auth.userId).getIgnoredUsers()).some((userId) => userId === sender);
+    // "Once ignored, the client will no longer receive events sent by that user, with the exception of state events."
+    if (isIgnored && field(event, "state_key") === undefined) throw errors.notFound("Event not found");
+    return event;
+  },
 );
 
 /** `GET /_matrix/client/v3/rooms/{roomId}/state/{eventType}/{stateKey}` — https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3roomsroomidstateeventtypestatekey */

@@ -22,7 +22,13 @@ export const getPublicRooms = endpoint(
   },
   async ({ query, actors, config }) => {
     if (query.third_party_instance_id !== undefined) return noRooms();
-    const input = { limit: query.limit, since: query.since ?? null, searchTerm: null, roomTypes: null };
+    const input = {
+      limit: query.limit,
+      since: query.since ?? null,
+      searchTerm: null,
+      roomTypes: null,
+      isForServer: true,
+    };
     return await actors.server(config.serverName).searchPublicRooms(input);
   },
 );
@@ -37,6 +43,7 @@ export const queryPublicRooms = endpoint(
       since: body.since ?? null,
       searchTerm: body.filter?.generic_search_term ?? null,
       roomTypes: body.filter?.room_types ?? null,
+      isForServer: true,
     });
   },
 );

@@ -4,6 +4,7 @@ import { errors } from "../../../shared/errors.ts";
 import { parseRoomAlias, serverNameOf } from "../../../shared/ids.ts";
 import { define, field, type JsonObject } from "../../../shared/json.ts";
 import { parsedText, userId } from "../../../shared/validate.ts";
+import { findAlias } from "../client/room-alias.ts";
 
 const roomAlias = parsedText("a room alias", parseRoomAlias);
 
@@ -16,10 +17,10 @@ export const queryRoomDirectory = endpoint(
     auth: "serverSignature",
     query: v.object({ room_alias: roomAlias }),
   },
-  async ({ query, actors, config }) => {
+  async (context) => {
+    const { query, config } = context;
     if (serverNameOf(query.room_alias) !== config.serverName) throw errors.notFound("Not an alias of this server");
-    const { roomId, servers } = await actors.server(config.serverName).getAlias(query.room_alias);
-    return { room_id: roomId, servers };
+    return await findAlias(context, query.room_alias);
   },
 );
 

@@ -10,6 +10,22 @@ import { alice, bob, carol, decide, erin, nobody, overlay, scene, zoe } from "./
 
 const member = (membership: string, content = {}) => ({ type: "m.room.member", content: { membership, ...content } });
 
+describe("power levels of users", () => {
+  const levels = (userId: string) => {
+    const content = { users: { [userId]: 5 } };
+    return decide(scene("12"), { sender: alice, type: "m.room.power_levels", stateKey: "", content }).allowed;
+  };
+
+  it.each(["@dan:https://example.org", "@dan:example.org ", "@dan:exa_mple.org", "@:example.org", "@dan:"])(
+    "may be of %j, which other servers take for a user",
+    (userId) => expect(levels(userId)).toBe(true),
+  );
+
+  it.each(["dan:example.org", "@dan", "", "#dan:example.org"])("may not be of %j", (userId) =>
+    expect(levels(userId)).toBe(false),
+  );
+});
+
 describe("authTypesForEvent", () => {
   const message = { type: "m.room.message", sender: carol, stateKey: null, content: {} };
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { JsonObject, JsonValue } from "../../../../shared/json.ts";
 import { PowerLevels } from "../../../../shared/matrix/content/power-levels.ts";
 import { compileCondition, type PushContext, PushEvent } from "../../../../shared/matrix/push/conditions.ts";
-import { composePushRules, defaultPushRules, type PushRuleset } from "../../../../shared/matrix/push/default-rules.ts";
+import { defaultPushRules, type PushRuleset } from "../../../../shared/matrix/push/default-rules.ts";
 import { compilePushRules, evaluatePushRules } from "../../../../shared/matrix/push/evaluate.ts";
 import { RoomBuilder, user } from "../../../support/room-builder.ts";
 import { cpuMsOf } from "../timing.ts";
@@ -54,31 +54,6 @@ describe("defaultPushRules", () => {
 
   describeVectors<{ global: JsonObject }>("push-rules/default-ruleset-v1.19.json", ({ global }) => {
     it("are those of the vectors", () => expect(defaultPushRules(me)).toEqual(expectedOf(global)));
-  });
-});
-
-describe("composePushRules", () => {
-  const own = { rule_id: "mine", default: false, enabled: true, conditions: [], actions: ["notify"] };
-  const ids = (rules: JsonObject[]): JsonValue[] => rules.map((rule) => rule.rule_id ?? null);
-
-  it("puts the user's rules before the server's but after the master rule", () => {
-    const composed = composePushRules(me, { override: [own], underride: [own] }, new Map());
-    expect(ids(composed.override).slice(0, 3)).toEqual([".m.rule.master", "mine", ".m.rule.suppress_notices"]);
-    expect(ids(composed.underride)[0]).toBe("mine");
-  });
-
-  it("applies the user's changes to the server's rules", () => {
-    const composed = composePushRules(
-      me,
-      {},
-      new Map([
-        [".m.rule.master", { enabled: true }],
-        [".m.rule.call", { actions: [] }],
-      ]),
-    );
-    expect(composed.override[0]).toMatchObject({ enabled: true, actions: [] });
-    expect(composed.underride[0]).toMatchObject({ enabled: true, actions: [] });
-    expect(evaluate({ body: "x" }, { rules: composed })).toMatchObject({ notify: false, ruleId: ".m.rule.master" });
   });
 });
 

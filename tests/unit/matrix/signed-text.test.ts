@@ -1,11 +1,11 @@
 import { describe, expect, it } from "vitest";
 import { serverNameOf } from "../../../shared/ids.ts";
 import { withFields } from "../../../shared/json.ts";
-import { referenceHash, signedBytes } from "../../../shared/matrix/hashes.ts";
+import { referenceHash, signedText } from "../../../shared/matrix/hashes.ts";
 import { verifyEvent } from "../../../shared/matrix/signing.ts";
 import { RoomBuilder, rulesOf, testVerifyKeysOf } from "../../support/room-builder.ts";
 
-describe("signedBytes", () => {
+describe("signedText", () => {
   const room = RoomBuilder.open({ version: "11" });
   const server = serverNameOf(room.creator);
   const { pdu } = room.message(room.creator, "signed");
@@ -14,7 +14,7 @@ describe("signedBytes", () => {
     const forged = withFields(pdu, { depth: 99 });
     expect(referenceHash(pdu, room.rules)).not.toBe(referenceHash(forged, room.rules));
     expect(referenceHash(pdu, room.rules)).not.toBe(referenceHash(forged, room.rules));
-    expect(signedBytes(pdu, room.rules)).toBe(signedBytes(pdu, room.rules));
+    expect(signedText(pdu, room.rules)).toBe(signedText(pdu, room.rules));
     for (const event of [pdu, forged, pdu, forged]) {
       expect(verifyEvent(event, room.rules, server, testVerifyKeysOf(server))).toBe(event === pdu);
     }
@@ -29,7 +29,7 @@ describe("signedBytes", () => {
 
   it("is nothing where the event is not canonical JSON", () => {
     const event = withFields(pdu, { depth: 1.5 });
-    expect(signedBytes(event, room.rules)).toBeNull();
+    expect(signedText(event, room.rules)).toBeNull();
     expect(verifyEvent(event, room.rules, server, testVerifyKeysOf(server))).toBe(false);
     expect(() => referenceHash(event, room.rules)).toThrow("canonical");
   });
