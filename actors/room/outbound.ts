@@ -8,7 +8,8 @@ import type { OutboundBatch, TakeOutboundInput } from "../../shared/rpc/room-out
 import type { PduText } from "../../shared/rpc/room-peers.ts";
 import type { RoomContext } from "./context.ts";
 import { receiptEdus, typingEdus } from "./outbound-ephemeral.ts";
-import type { OwnEvent, ServerStay } from "./store/servers.ts";
+import { findPdu } from "./serve.ts";
+import type { OutboundEvent, ServerStay } from "./store/servers.ts";
 import { prunedEvent } from "./visibility.ts";
 import { serverCaughtUp } from "./wakes.ts";
 
@@ -45,7 +46,7 @@ export function takeOutbound(room: RoomContext, input: TakeOutboundInput): Outbo
 }
 
 interface Cut {
-  readonly events: readonly OwnEvent[];
+  readonly events: readonly OutboundEvent[];
   /** Position up to which these are all events. */
   readonly through: number;
 }
@@ -56,13 +57,13 @@ function eventsFor(
   stays: readonly ServerStay[],
   range: { since: number; through: number; limit: number },
 ): Cut {
-  const events: OwnEvent[] = [];
+  const events: OutboundEvent[] = [];
   for (const stay of stays) {
     const after = Math.max(range.since, stay.since);
     const last = Math.min(range.through, stay.until ?? range.through);
     if (after >= last) continue;
     const left = range.limit - events.length;
-    const found = room.store.servers.ownEvents(after, last, left + 1);
+    const found = room.store.servers.outbound(stay, { after, through: last }, left + 1);
     events.push(...found.slice(0, left));
     const next = found[left];
     if (next !== undefined) return { events, through: next.streamPosition - 1 };
@@ -71,13 +72,16 @@ function eventsFor(
 }
 
 /** What cannot be written is left out: it would be so for ever, and hold up everything after it. */
-function pdusOf(room: RoomContext, events: readonly OwnEvent[], destination: ServerName): PduText[] {
+function pdusOf(room: RoomContext, events: readonly OutboundEvent[], destination: ServerName): PduText[] {
   const pdus: PduText[] = [];
   for (const event of events) {
     // Taken from that server on behalf of the others.
     if (serverNameOf(event.sender) === destination) continue;
     try {
-      pdus.push(pduTextOf(room, event));
+      // Of what others have made, a server that is gone is sent what it may ask for.
+      const { isParting, eventId } = event;
+      const pdu = isParting ? findPdu(room, { origin: destination, eventId }) : pduTextOf(room, event);
+      if (pdu !== null) pdus.push(pdu);
     } catch (thrown) {
       const fields = { room_id: room.roomId, event_id: event.eventId, error: describeError(thrown) };
       room.log.error("event cannot be sent to other servers", fields);
@@ -87,7 +91,7 @@ function pdusOf(room: RoomContext, events: readonly OwnEvent[], destination: Ser
 }
 
 /** The PDU as it was signed, without what a redaction took away. */
-function pduTextOf(room: RoomContext, event: OwnEvent): PduText {
+function pduTextOf(room: RoomContext, event: OutboundEvent): PduText {
   if (!event.isRedacted) return event.json;
   const { pdu } = prunedEvent(room, room.store.events.byNid(event.eventNid));
   return canonicalJson(pdu, ["unsigned"], canonicalMode(room.store.room.rules()));

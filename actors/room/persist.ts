@@ -11,6 +11,7 @@ import type { RoomContext } from "./context.ts";
 import { applyCurrentState, type StateChange } from "./current-state.ts";
 import { projectDirectoryLater } from "./directory.ts";
 import type { PlaceInPast } from "./gaps.ts";
+import { sendEnds } from "./parting.ts";
 import { applyPendingRedactions, applyRedaction } from "./redactions.ts";
 import { resolveRoots } from "./resolve.ts";
 import { followServers, isForServers } from "./servers.ts";
@@ -85,7 +86,10 @@ export function persistEvent(room: RoomContext, tx: RoomTransaction, accepted: A
     directoryOwed: effect.isSummary ? streamPosition : facts.directoryOwed,
   });
   if (effect.isSummary) projectDirectoryLater(room);
-  oweWakes(room, { membershipChanges: effect.localMembers, isForServers: isOurs, servers });
+  const { moves, localMembers } = effect;
+  const untold = sendEnds(tx, { gone: servers.gone, moves, event, before: placement.before });
+  const visited = [...servers.visited, ...untold];
+  oweWakes(room, { membershipChanges: localMembers, isForServers: isOurs, servers: { ...servers, visited } });
   return true;
 }
 

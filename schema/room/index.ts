@@ -9,6 +9,7 @@ import remoteMembership from "./0007-remote-membership.sql";
 import partialState from "./0008-partial-state.sql";
 import heroesAndForgetting from "./0009-heroes-and-forgetting.sql";
 import formerEnds from "./0010-former-ends.sql";
+import parting from "./0011-parting.sql";
 
 /** The RoomActor's schema, in order. */
 export const roomMigrations: readonly Migration[] = [
@@ -22,4 +23,5 @@ export const roomMigrations: readonly Migration[] = [
   { version: 8, name: "partial state", sql: partialState },
   { version: 9, name: "heroes and forgetting", sql: heroesAndForgetting },
   { version: 10, name: "former ends", sql: formerEnds },
+  { version: 11, name: "parting", sql: parting },
 ];

@@ -7,6 +7,7 @@ const leaves = "tests/federation/resident-leave.test.ts";
 const thirdParty = "tests/federation/third-party-invite.test.ts";
 const byId = "tests/federation/third-party-join.test.ts";
 const permission = "tests/federation/invite-permission.test.ts";
+const parting = "tests/federation/parting.test.ts";
 
 /** What keeps the endpoints for joins, leaves, knocks and invites from taking anything else. */
 export const federationMembershipMutants: Mutant[] = [
@@ -274,5 +275,40 @@ export const federationMembershipMutants: Mutant[] = [
     ["joins that follow what is long past", "between.length > maxOverlap", "false", "brings no history"],
     ["what is for a server since it was in the room before", ", ...lastStay", "", "is sent once"],
     ["what was said while a server was joining", "tx.servers.beginEarlier(stay, after);", "", "said meanwhile"],
+  ]),
+  ...mutantsOf("actors/room/parting.ts", parting, [
+    ["telling a server what puts it out", "if (untold.length === 0) return [];", "return [];", "let it in"],
+    [
+      "what puts a server out is for it, though it is out",
+      "for (const server of untold) tx.servers.endLater(server, at, until);",
+      "",
+      "let it in",
+    ],
+    [
+      "a ban from when a server was not in the room",
+      'return member !== null && membershipIn(member.event) === "join";',
+      "return true;",
+      "is told of a ban",
+    ],
+    [
+      "what the sender tells a server itself",
+      'return member !== null && membershipIn(member.event) === "join";',
+      "return false;",
+      "nobody but the sender",
+    ],
+  ]),
+  ...mutantsOf("actors/room/persist.ts", parting, [
+    ["waking a server that is put out", "[...servers.visited, ...untold]", "servers.visited", "let it in"],
+  ]),
+  ...mutantsOf("actors/room/store/servers.ts", parting, [
+    ["for whom the ends of the graph are", "(o.only_until IS NULL OR o.only_until = ?)", "(1 OR ?)", "nobody else is"],
+  ]),
+  ...mutantsOf("actors/room/outbound.ts", parting, [
+    [
+      "visibility of what puts a server out",
+      "isParting ? findPdu(room, { origin: destination, eventId }) : pduTextOf(room, event)",
+      "pduTextOf(room, event)",
+      "may not see",
+    ],
   ]),
 ];

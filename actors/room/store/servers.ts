@@ -14,7 +14,7 @@ export interface ServerStay {
 }
 
 /** An event that this server sends to the others. */
-export interface OwnEvent {
+export interface OutboundEvent {
   readonly eventNid: number;
   readonly eventId: EventId;
   readonly streamPosition: number;
@@ -22,6 +22,8 @@ export interface OwnEvent {
   readonly isRedacted: boolean;
   /** The PDU as it was made. */
   readonly json: string;
+  /** Only for servers that it has put out of the room, whoever made it. */
+  readonly isParting: boolean;
 }
 
 type StayRow = {
@@ -31,13 +33,14 @@ type StayRow = {
   joined_members: number;
 };
 
-type OwnEventRow = {
+type OutboundEventRow = {
   event_nid: number;
   event_id: EventId;
   stream_position: number;
   sender: UserId;
   redacted_by: EventId | null;
   json: string;
+  only_until: number | null;
 };
 
 const columns = "server_name, since_position, until_position, joined_members";
@@ -98,15 +101,21 @@ export class ServersReader {
     return this.sql.all<StayRow>(query, server).map(stayOf);
   }
 
-  /** Events that this server sends, with `after` < position ≤ `through`, oldest first. */
-  ownEvents(after: number, through: number, limit: number): OwnEvent[] {
+  /** Events that this server sends for a stay, with `after` < position ≤ `through`, oldest first. */
+  outbound(
+    { until }: ServerStay,
+    { after, through }: { after: number; through: number },
+    limit: number,
+  ): OutboundEvent[] {
     return this.sql
-      .all<OwnEventRow>(
-        `SELECT e.event_nid, e.event_id, o.stream_position, e.sender, e.redacted_by, e.json
+      .all<OutboundEventRow>(
+        `SELECT e.event_nid, e.event_id, o.stream_position, o.only_until, e.sender, e.redacted_by, e.json
          FROM outbound_events o CROSS JOIN events e USING (event_nid)
-         WHERE o.stream_position > ? AND o.stream_position <= ? ORDER BY o.stream_position LIMIT +?`,
+         WHERE o.stream_position > ? AND o.stream_position <= ? AND (o.only_until IS NULL OR o.only_until = ?)
+         ORDER BY o.stream_position LIMIT +?`,
         after,
         through,
+        until,
         limit,
       )
       .map((row) => ({
@@ -116,6 +125,7 @@ export class ServersReader {
         sender: row.sender,
         isRedacted: row.redacted_by !== null,
         json: row.json,
+        isParting: row.only_until !== null,
       }));
   }
 }
@@ -153,6 +163,12 @@ export class ServersWriter extends ServersReader {
     this.sql.run(query, streamPosition, eventNid);
   }
 
+  /** Notes an event that is sent only to the servers that have gone out of the room at a position. */
+  insertParting(streamPosition: number, eventNid: number, until: number): void {
+    const query = "INSERT INTO outbound_events (stream_position, event_nid, only_until) VALUES (?, ?, ?)";
+    this.sql.run(query, streamPosition, eventNid, until);
+  }
+
   /** What comes after an earlier position is for the server, too. */
   beginEarlier({ server, since }: ServerStay, earlier: number): void {
     const query = "UPDATE OR IGNORE room_servers SET since_position = ? WHERE server_name = ? AND since_position = ?";
@@ -182,6 +198,12 @@ export class ServersWriter extends ServersReader {
       stay.server,
       stay.since,
     );
+  }
+
+  /** What comes until a later position than its end is for the stay, too. */
+  endLater(server: ServerName, until: number, later: number): void {
+    const query = "UPDATE room_servers SET until_position = ? WHERE server_name = ? AND until_position = ?";
+    this.sql.run(query, later, server, until);
   }
 
   /** Forgets stays of which the server has been given everything, but for the last: it may ask for what it lacks of that. */
