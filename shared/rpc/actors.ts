@@ -1,5 +1,5 @@
 import type { RoomId, ServerName, UserId } from "../ids.ts";
-import { meter } from "../meter.ts";
+import { meter, metered } from "../meter.ts";
 import { type Client, type Reply, unwrap } from "./reply.ts";
 import type { RoomRpc } from "./room.ts";
 import type { ServerRpc } from "./server.ts";
@@ -41,16 +41,13 @@ export function clientOf<Rpc>(stub: () => object): Client<Rpc> {
         if (typeof method !== "string" || method === "then") return undefined;
         return async (...args: unknown[]) => {
           meter.rpcCalls += 1;
-          meter.underWay += 1;
-          try {
+          return await metered(async () => {
             const target = stub() as Stub;
             // Called as a member: on a stub, even `apply` of a method would be a remote method.
             const answer = target[method]?.(...args);
             if (answer === undefined) throw new Error(`no such actor method: ${method}`);
             return unwrap(await answer);
-          } finally {
-            meter.underWay -= 1;
-          }
+          });
         };
       },
     },

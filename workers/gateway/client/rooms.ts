@@ -25,10 +25,11 @@ export const getOneRoomEvent = endpoint(
   },
   async ({ params, auth, actors }) => {
     const event = await actors.room(params.roomId).getEvent(auth.userId, auth.deviceId, params.eventId);
+    if (field(event, "state_key") !== undefined) return event;
+    // "Once ignored, the client will no longer receive events sent by that user, with the exception of state events."
     const sender = stringField(event, "sender");
     const isIgnored = (await actors.user(auth.userId).getIgnoredUsers()).some((userId) => userId === sender);
-    // "Once ignored, the client will no longer receive events sent by that user, with the exception of state events."
-    if (isIgnored && field(event, "state_key") === undefined) throw errors.notFound("Event not found");
+    if (isIgnored) throw errors.notFound("Event not found");
     return event;
   },
 );
