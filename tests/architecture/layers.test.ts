@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { cycles, fileLength, forbiddenCode, layers, type Rule } from "./rules.ts";
-import { readSources } from "./sources.ts";
+import { importsOf, readSources } from "./sources.ts";
 
 const project = readSources(["workers", "actors", "shared", "schema"]);
 
@@ -16,6 +16,13 @@ describe("the project", () => {
   it("has no cycle of imports", () => expect(cycles(project)).toEqual([]));
   it("does nothing that is forbidden where it stands", () => expect(forbiddenCode(project)).toEqual([]));
   it("has no file too long to be about one thing", () => expect(fileLength(project)).toEqual([]));
+});
+
+it("draws what is random in a test by tests/support/property.ts, the same in each run", () => {
+  const drawing = readSources(["tests"]).filter((file) =>
+    importsOf(file).some(({ specifier }) => specifier === "fast-check"),
+  );
+  expect(drawing.map(({ path }) => path)).toEqual(["tests/support/property.ts"]);
 });
 
 describe("layers", () => {

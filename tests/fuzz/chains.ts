@@ -1,8 +1,8 @@
 /** Requests that build on one another: a room from its creation to its end, each step with its own fault now and then. */
-import fc from "fast-check";
 import type { Endpoint } from "../../shared/endpoint.ts";
 import type { JsonObject, JsonValue } from "../../shared/json.ts";
 import { allEndpoints } from "../../workers/gateway/gateway.ts";
+import { fc } from "../support/property.ts";
 import { encodeAround, referTo } from "./references.ts";
 import { bodyOf, type Credentials, type FuzzRequest, type Script } from "./requests.ts";
 import { acceptedBy } from "./schemas.ts";

@@ -2,22 +2,21 @@
  * Requests of all kinds to all endpoints, made of the endpoints' own definitions: whatever is asked, the answer has the
  * spec's form, comes in time, and leaves a server that works.
  *
- * `FUZZ_REQUESTS` says how many (20,000 unless given), `FUZZ_SEED` repeats the requests of an earlier run. What exists on
- * the server when one of them comes differs between runs, because they are made in parallel.
+ * `FUZZ_REQUESTS` says how many (20,000 unless given), `TEST_SEED` makes others. What exists on the server
+ * when one of them comes differs between runs, because they are made in parallel.
  */
-import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { allEndpoints } from "../../workers/gateway/gateway.ts";
 import { expectOk, say } from "../api/homeserver.ts";
 import { expectCleanLogs } from "../security/requests.ts";
 import { makeRoom, registerUser } from "../support/client.ts";
+import { fc, seed } from "../support/property.ts";
 import { anyChain } from "./chains.ts";
 import { describeOutcome, faultOf, residentMib } from "./checks.ts";
 import { anyRequest, type Script } from "./requests.ts";
 import { type Outcome, parallel, Target } from "./target.ts";
 
 const requests = Number(process.env.FUZZ_REQUESTS ?? 20_000);
-const seed = Number(process.env.FUZZ_SEED ?? Math.trunc(Math.random() * 2 ** 31));
 const maxFaults = 10;
 const maxResidentMib = 1024;
 /** Fewer requests do not reach each endpoint often enough to say so. */
@@ -68,7 +67,7 @@ async function runAll(): Promise<void> {
 
 describe("any request to any endpoint", () => {
   it("is answered or refused, in the spec's form and in time", { timeout: 1_800_000 }, async () => {
-    process.stdout.write(`fuzz: FUZZ_SEED=${seed} FUZZ_REQUESTS=${requests}\n`);
+    process.stdout.write(`fuzz: TEST_SEED=${seed} FUZZ_REQUESTS=${requests}\n`);
     const startedAt = performance.now();
     await runAll();
     const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);

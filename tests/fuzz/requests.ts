@@ -1,8 +1,8 @@
 /** Requests to all endpoints, made of their definitions: right ones, nearly right ones and wrong ones. */
-import fc from "fast-check";
 import type { Endpoint } from "../../shared/endpoint.ts";
 import { isObject, type JsonValue } from "../../shared/json.ts";
 import { allEndpoints } from "../../workers/gateway/gateway.ts";
+import { fc } from "../support/property.ts";
 import { encodeAround } from "./references.ts";
 import { acceptedBy, pdu } from "./schemas.ts";
 import { anyContent, anyValue, type Damage, damage, damaged, eventType, existing, oddText } from "./values.ts";

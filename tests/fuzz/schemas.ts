@@ -1,8 +1,8 @@
 /** What a schema accepts, as far as its own structure tells, or the examples that it accepts. */
-import fc from "fast-check";
 import * as v from "valibot";
 import { isObject, type JsonObject, type JsonValue, withFields } from "../../shared/json.ts";
 import type { Schema } from "../../shared/validate.ts";
+import { fc } from "../support/property.ts";
 import { anyContent, anyValue, eventType, existing, oddText } from "./values.ts";
 
 /** Ways to log in and to prove oneself, right and wrong. */

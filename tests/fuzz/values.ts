@@ -1,6 +1,6 @@
 /** Texts and JSON of all kinds, from what a client would send to what nobody should. */
-import fc from "fast-check";
 import type { JsonObject, JsonValue } from "../../shared/json.ts";
+import { fc } from "../support/property.ts";
 import { type ReferenceKind, referTo } from "./references.ts";
 
 /** What a homeserver's code could be taken in by. */

@@ -54,7 +54,6 @@ async function main(): Promise<void> {
       maxWorkers: 1,
       reporters: [{}],
       testTimeout,
-      setupFiles: [join(root, "tests/mutation/same-draws.ts")],
     },
     { plugins: [planting], logLevel: "error" },
   );

@@ -1,7 +1,7 @@
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { hashSecret, makeToken, parseAccessToken, parseRefreshToken } from "../../shared/access-token.ts";
 import { systemRandom } from "../../shared/clock.ts";
+import { fc } from "../support/property.ts";
 
 describe("makeToken", () => {
   it("makes tokens that are parsed back, for any localpart", () => {

@@ -1,8 +1,8 @@
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { EventId } from "../../../shared/ids.ts";
 import type { MatrixEvent } from "../../../shared/matrix/event.ts";
 import { knownRoomVersions } from "../../../shared/matrix/room-version.ts";
+import { fc } from "../../support/property.ts";
 import { arrivalOrder, type Graph, graphOf, plan } from "../../unit/matrix/state-res/graphs.ts";
 import { randomOf } from "../../unit/matrix/state-res/history.ts";
 import { linesOf } from "../../unit/matrix/state-res/synthetic.ts";

@@ -1,4 +1,3 @@
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { differencesOf, entriesOf, getEntry, type StateRoot, setEntries } from "../../../actors/room/state-tree.ts";
 import { RoomCaches } from "../../../actors/room/store/cache.ts";
@@ -6,6 +5,7 @@ import { StateNodesWriter } from "../../../actors/room/store/state-nodes.ts";
 import { migrate } from "../../../schema/migrate.ts";
 import { roomMigrations } from "../../../schema/room/index.ts";
 import { openNodeSql } from "../../support/node-sql.ts";
+import { fc } from "../../support/property.ts";
 import { randomOf } from "../../unit/matrix/state-res/history.ts";
 
 function openNodes(): StateNodesWriter {

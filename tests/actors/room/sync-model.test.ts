@@ -1,9 +1,9 @@
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { MatrixError } from "../../../shared/errors.ts";
 import { trusted, type UserId } from "../../../shared/ids.ts";
 import type { JsonObject } from "../../../shared/json.ts";
 import type { RoomSyncResult } from "../../../shared/rpc/room.ts";
+import { fc } from "../../support/property.ts";
 import { at, idsOf, listAt, messagesInput, positionOf, stateOf, sync, timelineOf } from "./sync-client.ts";
 import { alice, bob, carol, createWorld, membership, message, state, type TestRoom } from "./world.ts";
 

@@ -1,4 +1,3 @@
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
   caughtUp,
@@ -17,6 +16,7 @@ import { actorsOf } from "../../../shared/rpc/actors.ts";
 import type { RoomWake } from "../../../shared/rpc/user.ts";
 import { noEgress } from "../../support/no-egress.ts";
 import { openNodeSql } from "../../support/node-sql.ts";
+import { fc } from "../../support/property.ts";
 
 const roomId = trusted.roomId("!room:test");
 const user = (n: number): UserId => trusted.userId(`@u${n}:test`);

@@ -1,7 +1,7 @@
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { JsonObject, JsonValue } from "../../../shared/json.ts";
 import { JoinAnswerReader, type JoinFacts, type ToldEvent } from "../../../workers/egress/procedures/join-answer.ts";
+import { fc } from "../../support/property.ts";
 
 interface Read {
   readonly state: JsonValue[];

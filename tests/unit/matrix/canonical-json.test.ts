@@ -1,5 +1,4 @@
 import stringifyIndependent from "canonical-json";
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { JsonValue } from "../../../shared/json.ts";
 import {
@@ -9,6 +8,7 @@ import {
   parseLenientJson,
   parseStrictJson,
 } from "../../../shared/matrix/canonical-json.ts";
+import { fc } from "../../support/property.ts";
 import { cpuMsOf } from "./timing.ts";
 import { describeVectors, readFixture } from "./vectors.ts";
 

@@ -1,9 +1,9 @@
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { trusted } from "../../../shared/ids.ts";
 import type { JsonObject } from "../../../shared/json.ts";
 import { compileGlob, compileStarPattern, matchesGlob, matchesGlobInWords } from "../../../shared/matrix/glob.ts";
 import { compileServerAcl, isServerAllowed } from "../../../shared/matrix/server-acl.ts";
+import { fc } from "../../support/property.ts";
 import { cpuMsOf } from "./timing.ts";
 import { describeVectors } from "./vectors.ts";
 

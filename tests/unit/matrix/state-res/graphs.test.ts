@@ -1,4 +1,3 @@
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { EventId } from "../../../../shared/ids.ts";
 import type { MatrixEvent } from "../../../../shared/matrix/event.ts";
@@ -6,6 +5,7 @@ import { authorize } from "../../../../shared/matrix/event-auth/state-dependent.
 import { StateMap } from "../../../../shared/matrix/state-map.ts";
 import type { ResolutionContext } from "../../../../shared/matrix/state-res/context.ts";
 import { resolveState } from "../../../../shared/matrix/state-res/resolve.ts";
+import { fc } from "../../../support/property.ts";
 import { keyOf } from "../../../support/room-builder.ts";
 import { arrivalOrder, type Graph, graphOf, permuted, plan } from "./graphs.ts";
 import { contextOfRoom, randomOf } from "./history.ts";

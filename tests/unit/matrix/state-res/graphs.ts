@@ -1,10 +1,10 @@
 /** Small rooms whose history forks and joins again, as fast-check makes and shrinks them. */
-import fc from "fast-check";
 import type { EventId, UserId } from "../../../../shared/ids.ts";
 import type { JsonObject } from "../../../../shared/json.ts";
 import type { MatrixEvent } from "../../../../shared/matrix/event.ts";
 import { authorize } from "../../../../shared/matrix/event-auth/state-dependent.ts";
 import { resolveState } from "../../../../shared/matrix/state-res/resolve.ts";
+import { fc } from "../../../support/property.ts";
 import { RoomBuilder, user } from "../../../support/room-builder.ts";
 import { contextOfRoom } from "./history.ts";
 import { stateOf } from "./synthetic.ts";
