@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { randomInt } from "node:crypto";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
@@ -78,14 +79,27 @@ async function onFreePort<Value>(start: (port: string) => Promise<Value>, fixed:
   }
 }
 
-/** A port of the loopback address that nobody listens on at this moment. */
+/** Below the ports that systems hand out by themselves: none of these is the end of a connection that others make. */
+const [firstPort, portCount] = [20_000, 12_000] as const;
+
+/** A port of the loopback address that nobody listens on at this moment, and that only a test could take. */
 export async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, "127.0.0.1");
-  await once(probe, "listening");
-  const address = probe.address();
+  for (let tries = 0; tries < 100; tries += 1) {
+    const port = firstPort + randomInt(portCount);
+    if (await isFree(port)) return port;
+  }
+  throw new Error("no port is free");
+}
+
+async function isFree(port: number): Promise<boolean> {
+  const probe = createServer().listen(port, "127.0.0.1");
+  try {
+    await once(probe, "listening");
+  } catch {
+    return false;
+  }
   await new Promise((resolve) => probe.close(resolve));
-  if (address === null || typeof address === "string") throw new Error("no port");
-  return address.port;
+  return true;
 }
 
 /** An empty folder under the system's temporary one. The caller removes it. */
