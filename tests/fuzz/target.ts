@@ -239,13 +239,15 @@ export class Target {
     }
   }
 
-  #send(request: FuzzRequest, sent: Sent): Promise<Outcome> {
+  #send(request: FuzzRequest, sent: Sent, isAgain = false): Promise<Outcome> {
     const startedAt = performance.now();
     const { hostname, port } = new URL(this.process.baseUrl);
     return new Promise((resolve) => {
       const finish = (status: number | null, headers: Outcome["headers"], text: string) =>
         resolve({ request, sent, status, headers, text, ms: performance.now() - startedAt });
-      const fail = (error: Error) => finish(null, {}, error.message);
+      // A connection that was kept may be closed by the server just as it is used again: then it is no answer to this.
+      const fail = (error: Error) =>
+        outgoing.reusedSocket && !isAgain ? resolve(this.#send(request, sent, true)) : finish(null, {}, error.message);
       const length = sent.body === null ? {} : { "Content-Length": String(Buffer.byteLength(sent.body)) };
       const options = {
         agent: this.#agent,

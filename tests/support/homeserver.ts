@@ -147,7 +147,7 @@ export async function startProcess(options: ProcessOptions = {}): Promise<Homese
   const started = options.throughNpm
     ? spawnCommand("npm", ["start"], { HOME: dataDir, ...env })
     : spawnScript("start", env);
-  const deadline = Date.now() + 30_000;
+  const deadline = Date.now() + 60_000;
   let hasEnded = false;
   void started.ended(2 ** 31 - 1).then(() => {
     hasEnded = true;
