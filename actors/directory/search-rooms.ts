@@ -1,20 +1,10 @@
 import { Buffer } from "node:buffer";
 import { errors } from "../../shared/errors.ts";
 import type { JsonObject } from "../../shared/json.ts";
+import type { PublicRoomsQuery } from "../../shared/rpc/server.ts";
 import type { DirectoryDatabase } from "../context.ts";
 import { ensureDirectorySchema } from "./schema.ts";
 import { searchWords } from "./text.ts";
-
-/** What `GET` and `POST /publicRooms` ask for. */
-export interface PublicRoomsQuery {
-  limit: number;
-  since: string | null;
-  searchTerm: string | null;
-  /** Null: any type. An entry null: rooms without a type. */
-  roomTypes: readonly (string | null)[] | null;
-  /** Whether another server asks: for its users, rooms of this server's users alone are none. */
-  isForServer?: boolean;
-}
 
 /** Rooms in one answer, at most; also when the client names no limit. */
 const maxRooms = 500;
@@ -62,7 +52,7 @@ export async function searchPublicRooms(directory: DirectoryDatabase, input: Pub
 function conditionOf(input: PublicRoomsQuery): Condition {
   const parts = ["r.is_published = 1"];
   const values: Values = [];
-  if (input.isForServer === true) parts.push("r.is_federated = 1");
+  if (input.isForServer) parts.push("r.is_federated = 1");
   if (input.roomTypes !== null) {
     parts.push("(r.room_type IN (SELECT value FROM json_each(?)) OR (? AND r.room_type IS NULL))");
     values.push(JSON.stringify(input.roomTypes.filter((type) => type !== null)));

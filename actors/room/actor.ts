@@ -214,6 +214,9 @@ export class RoomActor extends Actor implements RoomRpc {
   leaveOutside(userId: UserId, reason: string | null) {
     return this.#rpc.leaveOutside(userId, reason);
   }
+  checkInvite(input: Input<"checkInvite">) {
+    return this.#rpc.checkInvite(input);
+  }
   prepareInvite(input: Input<"prepareInvite">) {
     return this.#rpc.prepareInvite(input);
   }
@@ -241,8 +244,8 @@ export class RoomActor extends Actor implements RoomRpc {
   exchangeInvite(input: Input<"exchangeInvite">) {
     return this.#rpc.exchangeInvite(input);
   }
-  getKnockState() {
-    return this.#rpc.getKnockState();
+  getKnockState(eventId: EventId) {
+    return this.#rpc.getKnockState(eventId);
   }
   getPdus(eventIds: readonly EventId[]) {
     return this.#rpc.getPdus(eventIds);

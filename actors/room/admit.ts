@@ -18,6 +18,7 @@ import type { SigningKey } from "../../shared/rpc/server.ts";
 import type { RoomContext } from "./context.ts";
 import { persistEvent } from "./persist.ts";
 import { resolveRoots } from "./resolve.ts";
+import { signingKeyNow } from "./signing.ts";
 import { findCurrentState, findStateAt, stateLookupAt } from "./state.ts";
 import type { StateRoot } from "./state-tree.ts";
 import type { EventRecord } from "./store/events.ts";
@@ -62,7 +63,7 @@ export function admitLocalEvent(room: RoomContext, tx: RoomTransaction, key: Sig
   const { pdu, before } = draftAllowed(room, tx, local);
   const unchanged = findUnchangedState(tx, local);
   if (unchanged !== null) return unchanged.eventId;
-  const event = signDraft(pdu, rules, room.config.serverName, key);
+  const event = signDraft(pdu, rules, room.config.serverName, signingKeyNow(room, key));
   assertFormat(event, rules);
   const { deviceId, txnId } = local;
   if (!persistEvent(room, tx, { event, before, deviceId, txnId, isOurs: true })) throw errors.unknown(tooComplex);

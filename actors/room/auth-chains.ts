@@ -23,6 +23,17 @@ const batchSize = 100;
 /** Chain → the last sequence of it that is reached. */
 type Reach = Map<number, number>;
 
+/** What one event has in its auth chain by way of `auth_events`. */
+interface Link {
+  readonly from: ChainPosition;
+  readonly to: ChainPosition;
+}
+
+/** Is told of the links that a walk follows: a list, for one. */
+interface LinkLog {
+  push(link: Link): unknown;
+}
+
 /** Counts what a walk reads. */
 class Budget {
   #left: number;
@@ -115,14 +126,18 @@ function reachOf(store: RoomRead, starts: Iterable<ChainPosition>, budget: Budge
 }
 
 /**
- * The auth chain of some state events: all that authorized them, and what authorized that; themselves left out.
+ * The auth chains of some state events: all that authorized them, and what authorized that. Of the events themselves, those
+ * that are in the auth chain of another.
  *
  * @returns event numbers; null when the budget is used up.
  * @see https://spec.matrix.org/v1.19/server-server-api/#pdus
  */
 export function authChainOf(store: RoomRead, events: readonly Placed[], maxReads = maxChainReads): Set<number> | null {
   const budget = new Budget(maxReads);
-  const reach = reachOf(store, positionsOf(events), budget);
+  // Chain → the last sequence of it that a link leads to.
+  const linked: Reach = new Map();
+  const noteLink = ({ to }: Link): void => void linked.set(to.chain, Math.max(linked.get(to.chain) ?? 0, to.sequence));
+  const reach = reachOf(store, positionsOf(events), budget, { push: noteLink });
   if (reach === null) return null;
   const chain = new Set<number>();
   for (const [number, through] of reach) {
@@ -130,7 +145,14 @@ export function authChainOf(store: RoomRead, events: readonly Placed[], maxReads
     if (entries === null) return null;
     for (const entry of entries) chain.add(entry.eventNid);
   }
-  for (const event of events) chain.delete(event.eventNid);
+  for (const { eventNid, authPosition } of events) {
+    // Of another's auth chain is what stands before another in its chain, and what a link leads to.
+    const isOfAnother =
+      authPosition !== null &&
+      (authPosition.sequence < (reach.get(authPosition.chain) ?? 0) ||
+        authPosition.sequence <= (linked.get(authPosition.chain) ?? 0));
+    if (!isOfAnother) chain.delete(eventNid);
+  }
   return chain;
 }
 
@@ -144,8 +166,6 @@ export function leadsTo(
   const reach = reachOf(store, positionsOf(from), new Budget(maxReads));
   return reach && positionsOf(to).every(({ chain, sequence }) => (reach.get(chain) ?? 0) >= sequence);
 }
-
-type LinkLog = { from: ChainPosition; to: ChainPosition }[];
 
 /**
  * The auth difference of several states: "every event that doesn't appear in every auth chain".
@@ -205,7 +225,7 @@ export function conflictedSubgraphOf(
   maxReads = maxChainReads,
 ): Set<number> | null {
   const budget = new Budget(maxReads);
-  const links: LinkLog = [];
+  const links: Link[] = [];
   const positions = positionsOf(conflicted);
   // Of every chain: the end of what the conflicted events lead to, and the beginning of what leads to one of them.
   const ends = reachOf(store, positions, budget, links);
@@ -221,8 +241,8 @@ export function conflictedSubgraphOf(
 }
 
 /** Chain → the first event of it from which the links lead to one of the positions. */
-function beginningsOf(positions: readonly ChainPosition[], links: LinkLog): Map<number, number> {
-  const byTarget = new Map<number, LinkLog>();
+function beginningsOf(positions: readonly ChainPosition[], links: readonly Link[]): Map<number, number> {
+  const byTarget = new Map<number, Link[]>();
   for (const link of links) {
     const known = byTarget.get(link.to.chain);
     if (known === undefined) byTarget.set(link.to.chain, [link]);

@@ -17,10 +17,10 @@ import { commit } from "./commit.ts";
 import type { RoomContext } from "./context.ts";
 import { lowestAbove } from "./gaps.ts";
 import { admitPdu } from "./receive.ts";
-import { stateOf } from "./receive-rpc.ts";
+import { toldStateOf } from "./receive-rpc.ts";
 import { isResident } from "./residency.ts";
-import type { StateRoot } from "./state-tree.ts";
 import type { RoomTransaction } from "./store/index.ts";
+import type { ToldState } from "./store/partial-state-rows.ts";
 
 type Input = Parameters<RoomForHistory["receiveHistory"]>[0];
 
@@ -80,12 +80,12 @@ function take(
   room: RoomContext,
   tx: RoomTransaction,
   { pdu, prevEvents, eventId }: Past,
-  at: { input: Input; states: ReadonlyMap<EventId, StateRoot>; place: { position: number; after: number | null } },
+  at: { input: Input; states: ReadonlyMap<EventId, ToldState>; place: { position: number; after: number | null } },
 ): PduOutcome {
   const { position, after } = at.place;
   if (after !== null && position <= after) return { kind: "dropped", eventId, reason: "the gap is full" };
   const missing = tx.events.unplacedOf(prevEvents);
-  const told = missing.map((prevEventId) => at.states.get(prevEventId)).filter((root) => root !== undefined);
+  const told = missing.map((prevEventId) => at.states.get(prevEventId)).filter((state) => state !== undefined);
   return admitPdu(room, pdu, {
     keysFor: (server, validAt) => keysForEvent(at.input.keys, server, validAt),
     isOutlier: false,
@@ -117,13 +117,13 @@ function followedAmong(events: readonly Past[], missing: ReadonlySet<EventId>): 
   return followed;
 }
 
-function statesOf(tx: RoomTransaction, states: Input["states"]): Map<EventId, StateRoot> {
-  const roots = new Map<EventId, StateRoot>();
+function statesOf(tx: RoomTransaction, states: Input["states"]): Map<EventId, ToldState> {
+  const told = new Map<EventId, ToldState>();
   for (const { prevEventId, stateIds } of states) {
-    const root = stateOf(tx, stateIds);
-    if (root !== null) roots.set(prevEventId, root);
+    const state = toldStateOf(tx, stateIds);
+    if (state !== null) told.set(prevEventId, state);
   }
-  return roots;
+  return told;
 }
 
 function dropped(reason: string): PduOutcome {

@@ -19,7 +19,7 @@ import { isResident } from "./residency.ts";
 import { fetchSigningKey } from "./signing.ts";
 import { entriesOf, getEntry } from "./state-tree.ts";
 import type { RoomTransaction } from "./store/index.ts";
-import type { PartialState } from "./store/partial-state.ts";
+import type { PartialState } from "./store/partial-state-rows.ts";
 import { RemoteJoinStore } from "./store/remote-join.ts";
 import { isToBeVerified, keepUnverified, nextToVerify, pauseVerifying } from "./unverified-state.ts";
 
@@ -148,7 +148,7 @@ function waitingOf(room: RoomContext): RemoteJoinStore {
 
 /** Only members are added, whom the state as it was told lacks: who tells the rest cannot change what is known. */
 function addToFetched(tx: RoomTransaction, { fetchedRoot }: PartialState, taken: Taken): void {
-  const told = tx.partialState.firstToFetch()?.told[0] ?? null;
+  const told = tx.partialState.firstToFetch()?.told[0]?.root ?? null;
   const isLeftOut = (stateKeyNid: number): boolean => getEntry(tx.stateNodes, told, stateKeyNid) === 0;
   const root = taken.stateOn(
     fetchedRoot ?? told,
@@ -167,7 +167,7 @@ export async function finishWholeState(
     const partial = assertWorker(tx, input.workerId);
     const wanted = tx.partialState.firstToFetch();
     if (wanted === null || tx.events.byNid(wanted.eventNid).eventId !== input.eventId) return { kind: "refused" };
-    const told = wanted.told[0] ?? null;
+    const told = wanted.told[0]?.root ?? null;
     const isOf = partial.begun?.server === input.server;
     if (!isOf || input.stateEvents < [...entriesOf(tx.stateNodes, told)].length) {
       tx.partialState.dropFetched();

@@ -38,13 +38,13 @@ export async function createRoom(room: RoomContext, input: CreateRoomInput): Pro
   if (input.initialState.length > maxInitialState) {
     throw errors.invalidParam(`A new room takes ${maxInitialState} events of initial_state at most`);
   }
-  const key = await fetchSigningKey(room);
   const profiles = new Map<UserId, JsonObject>();
   const members = [input.creator, ...invitees];
   const fetched = await Promise.all(
     members.map((member) => fetchMemberProfile(room, member, member === input.creator ? "own" : "invite")),
   );
   for (const [index, member] of members.entries()) profiles.set(member, fetched[index] ?? {});
+  const key = await fetchSigningKey(room);
   await commit(room, (tx) => {
     if (isMadeAlready(tx, create)) return;
     tx.room.insert(input.roomVersion);

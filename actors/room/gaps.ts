@@ -35,10 +35,14 @@ export function leaveGap(tx: RoomTransaction): number | null {
   return streamPosition;
 }
 
-/** The lowest position that is taken in a gap, or above it. */
+/** The lowest position that is taken in a gap, or above it. What is rejected for now, but may be taken later, keeps its own. */
 export function lowestAbove(store: RoomRead, after: number | null): number {
-  if (after === null) return store.events.oldestPosition() ?? 1;
-  return store.events.forward(after, Number.MAX_SAFE_INTEGER, 1)[0]?.streamPosition ?? after;
+  const taken =
+    after === null
+      ? (store.events.oldestPosition() ?? 1)
+      : (store.events.forward(after, Number.MAX_SAFE_INTEGER, 1)[0]?.streamPosition ?? after);
+  const kept = store.partialState.isOn() ? store.partialState.lowestPast(after) : null;
+  return Math.min(taken, kept ?? taken);
 }
 
 /** The newest gap in a stretch of the stream, also where it begins with one; `after` null: before everything. */

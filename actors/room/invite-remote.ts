@@ -6,7 +6,7 @@
  */
 import { errors } from "../../shared/errors.ts";
 import type { EventId } from "../../shared/ids.ts";
-import { withFields } from "../../shared/json.ts";
+import { type JsonObject, withFields } from "../../shared/json.ts";
 import { canonicalJson } from "../../shared/matrix/canonical-json.ts";
 import { isFederated } from "../../shared/matrix/content/create.ts";
 import { membershipOf } from "../../shared/matrix/content/member.ts";
@@ -22,38 +22,40 @@ import { admitPdu } from "./receive.ts";
 import { parsePdu } from "./remote-membership.ts";
 import { fetchSigningKey, keyLookup, ownVerifyKeys } from "./signing.ts";
 import { findCurrentState } from "./state.ts";
-import type { RoomRead } from "./store/index.ts";
+import type { RoomRead, RoomTransaction } from "./store/index.ts";
 import { prunedEvent } from "./visibility.ts";
 
 /** Characters of the state that goes with an invite: some servers take no more than an event's size. */
 const maxStateCharacters = 60_000;
 
+type Invite = Parameters<RoomForJoining["prepareInvite"]>[0];
+
+/**
+ * Whether the room takes an invite, before anybody hears of it; counts it against what the room may send.
+ *
+ * @throws MatrixError M_FORBIDDEN with the rule's reason, M_LIMIT_EXCEEDED
+ */
+export function checkInvite(room: RoomContext, invite: Invite): null {
+  assertMayInvite(room, invite);
+  return room.store.transaction((tx) => {
+    room.memory.limits.count("rc_invites.per_room");
+    draftInvite(room, tx, invite);
+    return null;
+  });
+}
+
 /**
  * An invite, authorized by the room as it is now, and signed; nothing is stored.
  *
- * @throws MatrixError M_FORBIDDEN with the rule's reason, M_LIMIT_EXCEEDED, M_TOO_LARGE, M_BAD_JSON
+ * @throws MatrixError M_FORBIDDEN with the rule's reason, M_TOO_LARGE, M_BAD_JSON
  */
-export async function prepareInvite(
-  room: RoomContext,
-  { requester, target, content }: Parameters<RoomForJoining["prepareInvite"]>[0],
-): Promise<PreparedInvite> {
-  // The same whether the room exists or not.
-  if (room.store.room.find() === null || !room.store.memberships.isJoined(requester)) {
-    throw errors.forbidden(`${requester} is not in the room`);
-  }
+export async function prepareInvite(room: RoomContext, invite: Invite): Promise<PreparedInvite> {
+  assertMayInvite(room, invite);
   const key = await fetchSigningKey(room);
+  const { requester } = invite;
   return room.store.transaction((tx) => {
     const rules = tx.room.rules();
-    const create = findCurrentState(tx, "m.room.create", "");
-    if (create === null || !isFederated(create.event.content)) {
-      throw errors.forbidden("The room is only for users of this server");
-    }
-    const before = findCurrentState(tx, "m.room.member", target)?.event.content ?? {};
-    if (membershipOf(before) === "ban") throw errors.forbidden(`${target} is banned from the room`);
-    room.memory.limits.count("rc_invites.per_room");
-    const whole = withFields(content, { membership: "invite" });
-    const { pdu } = draftAllowed(room, tx, stateEvent(requester, "m.room.member", target, whole));
-    const event = signDraft(pdu, rules, room.config.serverName, key);
+    const event = signDraft(draftInvite(room, tx, invite), rules, room.config.serverName, key);
     assertFormat(event, rules);
     return {
       eventId: event.eventId,
@@ -62,6 +64,25 @@ export async function prepareInvite(
       inviteRoomState: describingState(room, tx, requester),
     };
   });
+}
+
+/** The same whether the room exists or not. @throws MatrixError M_FORBIDDEN */
+function assertMayInvite(room: RoomContext, { requester }: Invite): void {
+  if (room.store.room.find() === null || !room.store.memberships.isJoined(requester)) {
+    throw errors.forbidden(`${requester} is not in the room`);
+  }
+}
+
+/** @throws MatrixError M_FORBIDDEN */
+function draftInvite(room: RoomContext, tx: RoomTransaction, { requester, target, content }: Invite): JsonObject {
+  const create = findCurrentState(tx, "m.room.create", "");
+  if (create === null || !isFederated(create.event.content)) {
+    throw errors.forbidden("The room is only for users of this server");
+  }
+  const before = findCurrentState(tx, "m.room.member", target)?.event.content ?? {};
+  if (membershipOf(before) === "ban") throw errors.forbidden(`${target} is banned from the room`);
+  const whole = withFields(content, { membership: "invite" });
+  return draftAllowed(room, tx, stateEvent(requester, "m.room.member", target, whole)).pdu;
 }
 
 /** The state that describes the room, create event first, as PDUs: as many as there is room for. */

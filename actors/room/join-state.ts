@@ -10,7 +10,7 @@ import type { JoinState } from "../../shared/rpc/room-resident.ts";
 import { authChainOf } from "./auth-chains.ts";
 import type { RoomContext } from "./context.ts";
 import { assertWhole } from "./partial-state.ts";
-import { findCurrentState } from "./state.ts";
+import { findStateAt } from "./state.ts";
 import { entriesOf, type StateRoot } from "./state-tree.ts";
 import type { EventRecord } from "./store/events.ts";
 import { syncSummaryOf } from "./summary.ts";
@@ -54,11 +54,12 @@ export function getJoinState(
   }
   const authChain = authChainOf(room.store, [...state, join], fewReads + readsPerEvent * state.length);
   if (authChain === null) throw errors.unknown("The room's auth chains are too long");
-  const inState = new Set(state.map((entry) => entry.eventNid));
-  const others = [...authChain].filter((eventNid) => !inState.has(eventNid));
+  // "If the omit_members query parameter was set to true, then any events that are returned in state may be omitted".
+  const inState = new Set(omitMembers ? state.map((entry) => entry.eventNid) : []);
+  const told = [...authChain].filter((eventNid) => !inState.has(eventNid));
   return {
     stateIds: state.map((entry) => entry.eventId),
-    authChainIds: others.map((eventNid) => room.store.events.byNid(eventNid).eventId),
+    authChainIds: told.map((eventNid) => room.store.events.byNid(eventNid).eventId),
     membersOmitted: omits,
     serversInRoom: serversBefore(room, join),
   };
@@ -89,12 +90,17 @@ function serversBefore(room: RoomContext, join: EventRecord): ServerName[] {
 }
 
 /**
- * The state by which a room is described to somebody who is not in it, as PDUs.
+ * The state by which a room is described to somebody who has knocked on it, as PDUs. It is that of the knock: who sends it
+ * again, and may have been turned down since, is told what they were told, and nothing of what the room has become.
+ *
+ * @throws MatrixError M_NOT_FOUND for an event that is not here
  * @see https://spec.matrix.org/v1.19/server-server-api/#put_matrixfederationv1send_knockroomideventid
  */
-export function getKnockState(room: RoomContext): PduText[] {
+export function getKnockState(room: RoomContext, eventId: EventId): PduText[] {
+  const root = room.store.events.byId(eventId)?.stateRootAfter ?? null;
+  if (root === null) throw errors.notFound("The event is not known here");
   const lookup = (type: string, stateKey: string): MatrixEvent | null => {
-    const record = findCurrentState(room.store, type, stateKey);
+    const record = findStateAt(room.store, root, type, stateKey);
     return record === null ? null : prunedEvent(room, record);
   };
   return strippedStateEvents(lookup).map((event) => pduTextOf(room, event));

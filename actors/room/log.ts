@@ -8,7 +8,14 @@ import type { RoomContext } from "./context.ts";
 import { findOutside, outsideSection } from "./remote-membership.ts";
 import { findStateAt } from "./state.ts";
 import type { MembershipRecord } from "./store/memberships.ts";
-import { joinedSection, leftSection, partingSection, type SyncRequest } from "./sync-section.ts";
+import {
+  joinedSection,
+  leftSection,
+  nothingFor,
+  partingSection,
+  type RoomSection,
+  type SyncRequest,
+} from "./sync-section.ts";
 import { prunedEvent, RoomViewer } from "./visibility.ts";
 import { caughtUp } from "./wakes.ts";
 
@@ -19,21 +26,33 @@ import { caughtUp } from "./wakes.ts";
  * @see https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3sync
  */
 export function syncRoom(room: RoomContext, input: RoomSyncInput): RoomSyncResult {
-  const result = sectionFor(room, input);
+  const result = answerFor(room, input);
   caughtUp(room, input.userId);
   return result;
 }
 
-function sectionFor(room: RoomContext, input: RoomSyncInput): RoomSyncResult {
+function answerFor(room: RoomContext, input: RoomSyncInput): RoomSyncResult {
   const outside = findOutside(room, input.userId);
-  if (outside !== null) return outsideSection(room, input, outside);
-  const facts = room.store.room.find();
-  const member = facts === null ? null : room.store.memberships.find(input.userId);
-  if (facts === null || member === null) return nothing(input.since ?? 0);
-  if (member.isForgotten && isForgottenBy(input, member)) {
-    return nothing(Math.max(member.streamPosition, input.since ?? member.streamPosition));
+  if (outside !== null) {
+    const member = { membership: outside.membership, membershipPosition: outside.position };
+    return { ...outsideSection(room, input, outside), member };
   }
-  if (input.since !== null && input.since >= facts.streamPosition && !input.fullState) return nothing(input.since);
+  const facts = room.store.room.find();
+  const record = facts === null ? null : room.store.memberships.find(input.userId);
+  if (facts === null || record === null) return { ...nothingFor(input.since ?? 0), member: null };
+  const member = { membership: record.membership, membershipPosition: record.beganPosition };
+  return { ...sectionFor(room, input, { member: record, head: facts.streamPosition }), member };
+}
+
+function sectionFor(
+  room: RoomContext,
+  input: RoomSyncInput,
+  { member, head }: { member: MembershipRecord; head: number },
+): RoomSection {
+  if (member.isForgotten && isForgottenBy(input, member)) {
+    return nothingFor(Math.max(member.streamPosition, input.since ?? member.streamPosition));
+  }
+  if (input.since !== null && input.since >= head && !input.fullState) return nothingFor(input.since);
   const request: SyncRequest = {
     input,
     viewer: new RoomViewer(room, { userId: input.userId, deviceId: input.deviceId, format: input.eventFormat }),
@@ -57,10 +76,6 @@ function isForgottenBy({ since, isIncremental }: RoomSyncInput, { streamPosition
   return !isIncremental || (since !== null && since >= streamPosition);
 }
 
-function nothing(readPosition: number): RoomSyncResult {
-  return { readPosition, place: null, section: {}, joinedUsers: [], leftUsers: [] };
-}
-
 function filterOf(filter: JsonObject | null): RoomFilter {
   const parsed = parseRoomFilter(filter ?? {});
   if (!parsed.ok) throw errors.badJson(`filter: ${parsed.reason}`);
@@ -73,15 +88,15 @@ function filterOf(filter: JsonObject | null): RoomFilter {
  *
  * @see https://spec.matrix.org/v1.19/client-server-api/#stripped-state
  */
-function strippedSection(request: SyncRequest, member: MembershipRecord): RoomSyncResult {
+function strippedSection(request: SyncRequest, member: MembershipRecord): RoomSection {
   const { input, ignoredUsers, viewer } = request;
   const { room } = viewer;
   const since = input.since ?? Number.NEGATIVE_INFINITY;
   const readPosition = Math.max(member.streamPosition, input.since ?? member.streamPosition);
-  if (since >= member.streamPosition && !input.fullState) return nothing(readPosition);
+  if (since >= member.streamPosition && !input.fullState) return nothingFor(readPosition);
   const event = room.store.events.byNid(member.eventNid);
   // "Servers must not send room invites from ignored users to clients."
-  if (member.membership === "invite" && ignoredUsers.has(event.sender)) return nothing(readPosition);
+  if (member.membership === "invite" && ignoredUsers.has(event.sender)) return nothingFor(readPosition);
   const people = new Set<string>([event.sender, input.userId]);
   const lookup = (type: string, stateKey: string) => {
     const record = findStateAt(room.store, event.stateRootAfter, type, stateKey);
@@ -92,5 +107,5 @@ function strippedSection(request: SyncRequest, member: MembershipRecord): RoomSy
     [...people].map((userId) => ["m.room.member", userId] as const),
   );
   const place = member.membership === "invite" ? "invite" : "knock";
-  return { ...nothing(readPosition), place, section: { [`${place}_state`]: { events: stripped.map(stripEvent) } } };
+  return { ...nothingFor(readPosition), place, section: { [`${place}_state`]: { events: stripped.map(stripEvent) } } };
 }

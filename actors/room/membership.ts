@@ -11,6 +11,7 @@ import { commit } from "./commit.ts";
 import type { RoomContext } from "./context.ts";
 import { knownServers, needsOthers } from "./join-remote.ts";
 import { assertLocalInvitee, fetchMemberProfile, isLocalUser, profileFields } from "./member-profile.ts";
+import { whenKnown } from "./partial-state.ts";
 import { findOutside, forgetOutside } from "./remote-membership.ts";
 import { isHere } from "./residency.ts";
 import { authoriserFor, fetchRoomsThatAllow } from "./restricted-join.ts";
@@ -118,10 +119,15 @@ function assertCanonical(content: JsonObject): void {
   if (!canonical.ok) throw errors.badJson(`The event is not canonical JSON: ${canonical.reason}`);
 }
 
-async function changeMember(room: RoomContext, change: MemberChange): Promise<{ eventId: EventId }> {
+/** A ban asks nothing of what somebody is in the room; all else that is done to others does. */
+function changeMember(room: RoomContext, change: MemberChange): Promise<{ eventId: EventId }> {
+  const apply = () => applyChange(room, change);
+  return change.action === "ban" ? apply() : whenKnown(room, change, apply);
+}
+
+async function applyChange(room: RoomContext, change: MemberChange): Promise<{ eventId: EventId }> {
   const membership = membershipAfter[change.action];
   assertReachable(room, change);
-  const key = await fetchSigningKey(room);
   const carriesProfile = membership === "join" || membership === "invite" || membership === "knock";
   const profile = carriesProfile
     ? await fetchMemberProfile(room, change.target, membership === "invite" ? "invite" : "own")
@@ -129,6 +135,7 @@ async function changeMember(room: RoomContext, change: MemberChange): Promise<{ 
   const content = withFields(withFields(profile, change.content), { membership });
   assertCanonical(content);
   const allowingRooms = membership === "join" ? await fetchRoomsThatAllow(room, change.target) : new Set<never>();
+  const key = await fetchSigningKey(room);
   const eventId = await commit(room, (tx) => {
     const old = tx.room.find() === null ? null : findCurrentState(tx, "m.room.member", change.target);
     const unchanged = findUnchanged(old, change.requester, content);

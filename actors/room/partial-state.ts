@@ -9,13 +9,15 @@
  * @see https://spec.matrix.org/v1.19/server-server-api/#put_matrixfederationv2send_joinroomideventid
  */
 import { errors } from "../../shared/errors.ts";
-import type { ServerName, UserId } from "../../shared/ids.ts";
+import type { EventId, ServerName, UserId } from "../../shared/ids.ts";
 import type { MatrixEvent, StateLookup } from "../../shared/matrix/event.ts";
 import type { RoomContext } from "./context.ts";
+import type { PlaceInPast } from "./gaps.ts";
 import { stateLookupAt } from "./state.ts";
 import type { StateRoot } from "./state-tree.ts";
 import type { EventRecord } from "./store/events.ts";
 import type { RoomRead, RoomTransaction } from "./store/index.ts";
+import type { ToldState } from "./store/partial-state-rows.ts";
 import { requireAccess } from "./visibility.ts";
 import { oweWakes } from "./wakes.ts";
 
@@ -62,6 +64,25 @@ export function memberIn(store: RoomRead, event: MatrixEvent, userId: string): E
     if (record?.type === "m.room.member" && record.stateKey === userId && record.status !== "rejected") return record;
   }
   return null;
+}
+
+/** What an event stands on must be known when it is looked at anew, and where it belongs. */
+export function notePlaced(
+  tx: RoomTransaction,
+  eventId: EventId,
+  { told, past }: { told: readonly ToldState[]; past: PlaceInPast | null },
+): void {
+  if (told.length > 0) tx.partialState.setTold(eventId, told);
+  if (past !== null) tx.partialState.setPast(eventId, past);
+}
+
+/** An event outside of the graph is what those are that authorize it: with them, it is looked at anew. */
+export function noteOutlier(tx: RoomTransaction, eventId: EventId, authEvents: readonly EventRecord[]): void {
+  // Of the members of a large room, none is: what authorizes them has no place in the graph either.
+  const isAnyOutlier = tx.partialState.isAnyOutlier();
+  const possible = authEvents.filter(({ stateRootAfter }) => isAnyOutlier || stateRootAfter !== null);
+  const isDoubtful = possible.length > 0 && tx.partialState.doubtfulOf(possible.map((one) => one.eventNid)).length > 0;
+  if (isDoubtful) tx.partialState.noteOutlier(eventId);
 }
 
 /**
@@ -165,6 +186,17 @@ export async function whenWhole<T>(room: RoomContext, requester: UserId, ask: ()
     if (lacksMembers(room.store)) throw errors.badGateway("Not all members of the room are known yet");
   }
   return await ask();
+}
+
+/** What a member asks to do to another, for which must be known what the other is in the room. @throws MatrixError as {@link whenWhole} */
+export async function whenKnown<T>(
+  room: RoomContext,
+  { requester, target }: { readonly requester: UserId; readonly target: UserId },
+  ask: () => T | Promise<T>,
+): Promise<T> {
+  const { store } = room;
+  const isUnknown = target !== requester && store.room.find() !== null && store.memberships.find(target) === null;
+  return isUnknown ? await whenWhole(room, requester, ask) : await ask();
 }
 
 function waitUntilWhole(room: RoomContext): Promise<void> {

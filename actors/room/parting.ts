@@ -2,7 +2,8 @@
  * Servers that are put out of the room by what nobody sends them. An event goes to the servers that are in the room before
  * it, as its sender's server sees that. Where the graph forks, resolution may undo a join by an event of a branch on which
  * the join's server was not in the room, and was sent nothing: it would believe for ever that its user is in. So whoever took
- * it to be in gives it the ends of the graph that put it out; what is before them it may still ask for.
+ * it to be in gives it the ends of the graph that put it out; what is before them it may still ask for. The same holds
+ * where a server was taken to be in while not all of the room was known.
  */
 import { type ServerName, serverNameOf } from "../../shared/ids.ts";
 import { membershipIn } from "../../shared/matrix/content/member.ts";
@@ -17,9 +18,8 @@ import type { RoomTransaction } from "./store/index.ts";
 interface Parting {
   readonly gone: readonly ServerName[];
   readonly moves: readonly MemberMove[];
-  /** The event by which it came to that, and the state before it. */
-  readonly event: MatrixEvent;
-  readonly before: StateRoot;
+  /** The event by which it came to that, and the state before it; null: more is known of the room than was before. */
+  readonly cause: { readonly event: MatrixEvent; readonly before: StateRoot } | null;
 }
 
 /**
@@ -40,7 +40,9 @@ export function sendEnds(tx: RoomTransaction, parting: Parting): ServerName[] {
 }
 
 /** Whether all of the server's users who are out now are so by an event that was made while they were in: that is sent there. */
-function isTold(tx: RoomTransaction, server: ServerName, { moves, event, before }: Parting): boolean {
+function isTold(tx: RoomTransaction, server: ServerName, { moves, cause }: Parting): boolean {
+  if (cause === null) return false;
+  const { event, before } = cause;
   return moves.every(({ userId, before: was, after }) => {
     if (serverNameOf(userId) !== server || was !== "join" || after === "join") return true;
     if (event.type !== "m.room.member" || event.stateKey !== userId) return false;

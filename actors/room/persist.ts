@@ -87,7 +87,7 @@ export function persistEvent(room: RoomContext, tx: RoomTransaction, accepted: A
   });
   if (effect.isSummary) projectDirectoryLater(room);
   const { moves, localMembers } = effect;
-  const untold = sendEnds(tx, { gone: servers.gone, moves, event, before: placement.before });
+  const untold = sendEnds(tx, { gone: servers.gone, moves, cause: { event, before: placement.before } });
   const visited = [...servers.visited, ...untold];
   oweWakes(room, { membershipChanges: localMembers, isForServers: isOurs, servers: { ...servers, visited } });
   return true;

@@ -10,12 +10,14 @@ import { rulesFor } from "../../shared/matrix/room-version.ts";
 import type { PduOutcome, PduText, RoomForInbox } from "../../shared/rpc/room-peers.ts";
 import { commit } from "./commit.ts";
 import type { RoomContext } from "./context.ts";
+import { isPartial } from "./partial-state.ts";
 import { admitPdu, type KeyLookup, receiveFetched, receivePdus } from "./receive.ts";
 import { applyHeldReceipts } from "./remote-ephemeral.ts";
 import { parsePdu, takeFromOutside } from "./remote-membership.ts";
 import { isResident } from "./residency.ts";
-import { type StateRoot, setEntries } from "./state-tree.ts";
+import { setEntries } from "./state-tree.ts";
 import type { RoomTransaction } from "./store/index.ts";
+import type { ToldState } from "./store/partial-state-rows.ts";
 import { RemoteJoinStore } from "./store/remote-join.ts";
 
 type Input<Method extends keyof RoomForInbox> = Parameters<RoomForInbox[Method]>[0];
@@ -57,11 +59,11 @@ export async function receiveAfterGap(room: RoomContext, input: Input<"receiveAf
   const pdu = jsonOf(input.pdu);
   if (pdu === null) return dropped("it is no JSON object");
   const outcome = await commit(room, (tx): PduOutcome => {
-    const stateOfMissing: StateRoot[] = [];
+    const stateOfMissing: ToldState[] = [];
     for (const { prevEventId, stateIds } of input.states) {
-      const root = stateOf(tx, stateIds);
-      if (root === null) return dropped(`the state after ${prevEventId} lacks the room's create event`);
-      stateOfMissing.push(root);
+      const told = toldStateOf(tx, stateIds);
+      if (told === null) return dropped(`the state after ${prevEventId} lacks the room's create event`);
+      stateOfMissing.push(told);
     }
     return admitPdu(room, pdu, { keysFor: lookupIn(input.keys), isOutlier: false, stateOfMissing });
   });
@@ -90,16 +92,19 @@ function idsOfAccepted(outcomes: readonly PduOutcome[]): EventId[] {
 }
 
 /** The state of these events; null when it has no beginning. */
-export function stateOf(tx: RoomTransaction, eventIds: readonly EventId[]): StateRoot {
+export function toldStateOf(tx: RoomTransaction, eventIds: readonly EventId[]): ToldState | null {
   const entries = new Map<number, number>();
+  const doubtful: number[] = [];
   const create = tx.stateKeys.find("m.room.create", "");
   for (let start = 0; start < eventIds.length; start += maxAskedAfter) {
-    for (const found of tx.events.stateKeysOf(eventIds.slice(start, start + maxAskedAfter))) {
+    const told = tx.events.stateKeysOf(eventIds.slice(start, start + maxAskedAfter));
+    if (isPartial(tx)) doubtful.push(...tx.partialState.doubtfulOf(told.map(({ eventNid }) => eventNid)));
+    for (const found of told) {
       if (found.status === "rejected") continue;
       entries.set(tx.stateKeys.intern(found.type, found.stateKey), found.eventNid);
     }
   }
-  return create !== null && entries.has(create) ? setEntries(tx.stateNodes, null, entries) : null;
+  return create !== null && entries.has(create) ? { root: setEntries(tx.stateNodes, null, entries), doubtful } : null;
 }
 
 /** Which of these events are not here. */

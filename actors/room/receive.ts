@@ -14,7 +14,7 @@ import { checkStateIndependent } from "../../shared/matrix/event-auth/state-inde
 import { checkEventFormat } from "../../shared/matrix/event-format.ts";
 import { createEventIdOf, eventIdOf, roomIdOf } from "../../shared/matrix/event-id.ts";
 import { numberValue } from "../../shared/matrix/exact-numbers.ts";
-import { hasValidContentHash } from "../../shared/matrix/hashes.ts";
+import { hasValidContentHash, signedText } from "../../shared/matrix/hashes.ts";
 import { redact } from "../../shared/matrix/redaction.ts";
 import type { RoomVersionRules } from "../../shared/matrix/room-version.ts";
 import { requiredSigners, signingKeyIds, type VerifyKeys, verifyEvent } from "../../shared/matrix/signing.ts";
@@ -22,7 +22,7 @@ import type { PduOutcome } from "../../shared/rpc/room-peers.ts";
 import { commit } from "./commit.ts";
 import type { RoomContext } from "./context.ts";
 import { leaveGap, type PlaceInPast } from "./gaps.ts";
-import { isPartial, lookupFor } from "./partial-state.ts";
+import { isPartial, lookupFor, noteOutlier, notePlaced } from "./partial-state.ts";
 import { persistEvent, persistPast, persistUnseen } from "./persist.ts";
 import { resolveRoots } from "./resolve.ts";
 import { isShutOut } from "./server-acl.ts";
@@ -30,6 +30,7 @@ import { findCurrentState } from "./state.ts";
 import type { StateRoot } from "./state-tree.ts";
 import type { EventRecord } from "./store/events.ts";
 import type { RoomTransaction } from "./store/index.ts";
+import type { ToldState } from "./store/partial-state-rows.ts";
 
 /**
  * The keys by which a server's signature on an event counts; null: none are known.
@@ -48,7 +49,7 @@ export interface Receipt {
    * The state after those of its prev events that are not here, as another server told; several where they differ. Without
    * it, they must be here.
    */
-  readonly stateOfMissing?: StateRoot | readonly StateRoot[];
+  readonly stateOfMissing?: StateRoot | readonly ToldState[];
   /** This server was not in the room, and is told its state anew: that counts where all prev events are here, too. */
   readonly isToldAnew?: boolean;
   /** Where it belongs in the stream, where it is fetched as part of the past: it changes nothing of the present. */
@@ -83,7 +84,7 @@ export async function receivePdus(
       // "ACLs MUST be applied to all PDUs on a per-PDU basis": one of the batch may change the ACL.
       const shutOut = [origin, serverOfSender(pdu)].find((server) => server !== null && isShutOut(room, tx, server));
       const outcome = shutOut
-        ? dropped(idOf(pdu, tx.room.rules()), `${shutOut} is shut out by the room's server ACL`)
+        ? dropped(nameOf(pdu, tx.room.rules()), `${shutOut} is shut out by the room's server ACL`)
         : admitPdu(room, pdu, { keysFor, isOutlier: false });
       outcomes.set(pdu, outcome);
     }
@@ -149,6 +150,13 @@ function idOf(pdu: JsonObject, rules: RoomVersionRules): EventId | null {
   return checkEventFormat(withoutField(pdu, "unsigned"), rules).ok ? eventIdOf(pdu, rules) : null;
 }
 
+/** By which id the answer tells of it: also of what is no event, as far as one can be found. Null: there is none. */
+function nameOf(pdu: JsonObject, rules: RoomVersionRules): EventId | null {
+  const received = withoutField(pdu, "unsigned");
+  const hasName = rules.eventIdFormat === "serverChosen" || signedText(received, rules) !== null;
+  return hasName ? eventIdOf(received, rules) : null;
+}
+
 function dropped(eventId: EventId | null, reason: string): PduOutcome {
   return { kind: "dropped", eventId, reason };
 }
@@ -169,7 +177,7 @@ function checkPdu(room: RoomContext, tx: RoomTransaction, pdu: JsonObject, recei
   const received = withoutField(pdu, "unsigned");
   // 1. "Is a valid event, otherwise it is dropped."
   const format = checkEventFormat(received, rules, { isPast: receipt.past !== undefined });
-  if (!format.ok) return dropped(null, format.reason);
+  if (!format.ok) return dropped(nameOf(pdu, rules), format.reason);
   if (roomIdOf(received, rules) !== room.roomId) return dropped(null, "the event is of another room");
   const eventId = eventIdOf(received, rules);
   if (eventId === null) return dropped(null, "the event has no valid id");
@@ -226,8 +234,8 @@ function placePdu(room: RoomContext, tx: RoomTransaction, candidate: Candidate, 
     return { kind: "missing", eventId, prevEvents: isLost ? prev.missing : [], authEvents: authMissing };
   }
   const isTold = prev.missing.length > 0 || receipt.isToldAnew === true;
-  const told = isTold && receipt.stateOfMissing !== undefined ? [receipt.stateOfMissing].flat() : [];
-  const before = stateBefore(tx, [...prev.roots, ...told]);
+  const told = isTold ? toldStates(receipt) : [];
+  const before = stateBefore(tx, [...prev.roots, ...told.map(({ root }) => root)]);
   if (!before.ok) return dropped(eventId, `the state before the event cannot be resolved: ${before.reason}`);
   const placed = { ...candidate, before: before.root };
   // What stands before an event of the past is asked for next, whatever becomes of the event itself.
@@ -235,15 +243,42 @@ function placePdu(room: RoomContext, tx: RoomTransaction, candidate: Candidate, 
   // 4. "Passes authorisation rules based on the event's auth events, otherwise it is rejected."
   const selected = authEvents.filter((record) => record !== null);
   const rejection = known?.status === "rejected" ? alreadyRejected : checkByAuthEvents(room, tx, event, selected);
-  if (rejection !== null) return reject(room, tx, placed, rejection);
-  if (receipt.isOutlier) {
-    persistUnseen(tx, { ...placed, status: "outlier" });
-    return { kind: "outlier", eventId };
+  const outcome = receipt.isOutlier
+    ? keepOutlier(room, tx, placed, rejection)
+    : place(room, tx, { ...placed, isOurs: receipt.isOurs ?? false, past: past ?? null, prev, rejection });
+  if (isPartial(tx)) {
+    if (receipt.isOutlier) noteOutlier(tx, eventId, selected);
+    else notePlaced(tx, eventId, { told, past: past ?? null });
   }
-  if (past === undefined && prev.missing.length > 0) tx.extremities.addMissing(prev.missing, leaveGap(tx));
-  const outcome = placeInGraph(room, tx, { ...placed, isOurs: receipt.isOurs ?? false, past: past ?? null });
-  if (isPartial(tx)) notePartial(tx, eventId, { told, isPast: past !== undefined });
   return outcome;
+}
+
+type Refusal = { readonly rule: string; readonly reason: string };
+type Placed = Candidate & { readonly before: StateRoot };
+
+/** What the server that gave an event has told of the states before it. */
+function toldStates({ stateOfMissing }: Receipt): readonly ToldState[] {
+  if (stateOfMissing === undefined) return [];
+  if (stateOfMissing === null || typeof stateOfMissing === "number") return [{ root: stateOfMissing, doubtful: [] }];
+  return stateOfMissing;
+}
+
+function keepOutlier(room: RoomContext, tx: RoomTransaction, placed: Placed, rejection: Refusal | null): PduOutcome {
+  if (rejection !== null) return reject(room, tx, placed, rejection);
+  persistUnseen(tx, { ...placed, status: "outlier" });
+  return { kind: "outlier", eventId: placed.event.eventId };
+}
+
+function place(
+  room: RoomContext,
+  tx: RoomTransaction,
+  input: Placed & { isOurs: boolean; past: PlaceInPast | null; prev: PrevStates; rejection: Refusal | null },
+): PduOutcome {
+  const { rejection, prev, past } = input;
+  // What is refused on less than there is to know may be shown yet.
+  const isShown = rejection === null || isPartial(tx);
+  if (past === null && isShown && prev.missing.length > 0) tx.extremities.addMissing(prev.missing, leaveGap(tx));
+  return rejection === null ? placeInGraph(room, tx, input) : reject(room, tx, input, rejection);
 }
 
 /**
@@ -256,20 +291,15 @@ function findLackingCreate(room: RoomContext, tx: RoomTransaction, { type }: Mat
   return tx.events.byId(eventId) === null ? eventId : null;
 }
 
-/** What an event stands on must be known when it is looked at anew. */
-function notePartial(
-  tx: RoomTransaction,
-  eventId: EventId,
-  { told, isPast }: { told: readonly StateRoot[]; isPast: boolean },
-): void {
-  if (told.length > 0) tx.partialState.setTold(eventId, told);
-  if (isPast) tx.partialState.markPast(eventId);
-}
-
 const alreadyRejected = { rule: "", reason: "the event was rejected when it was first seen" };
 
+interface PrevStates {
+  readonly roots: StateRoot[];
+  readonly missing: EventId[];
+}
+
 /** The states after an event's prev events, and those of them of which no state is known. */
-function prevStates(tx: RoomTransaction, event: MatrixEvent): { roots: StateRoot[]; missing: EventId[] } {
+function prevStates(tx: RoomTransaction, event: MatrixEvent): PrevStates {
   const roots: StateRoot[] = [];
   const missing: EventId[] = [];
   for (const eventId of event.prevEvents) {
@@ -297,7 +327,7 @@ function stateBefore(tx: RoomTransaction, roots: readonly StateRoot[]): ReturnTy
 function placeInGraph(
   room: RoomContext,
   tx: RoomTransaction,
-  placed: Candidate & { before: StateRoot; isOurs: boolean; past: PlaceInPast | null },
+  placed: Placed & { isOurs: boolean; past: PlaceInPast | null },
 ): PduOutcome {
   const { event, known, before } = placed;
   const { eventId } = event;
@@ -324,7 +354,7 @@ export function checkByAuthEvents(
   tx: RoomTransaction,
   event: MatrixEvent,
   authEvents: readonly EventRecord[],
-): { rule: string; reason: string } | null {
+): Refusal | null {
   const rules = tx.room.rules();
   const create = rules.roomIdIsCreateHash
     ? tx.events.byId(createEventIdOf(room.roomId))
@@ -353,8 +383,8 @@ export function checkByAuthEvents(
 function reject(
   room: RoomContext,
   tx: RoomTransaction,
-  { event, known, before }: Candidate & { before: StateRoot },
-  { rule, reason }: { rule: string; reason: string },
+  { event, known, before }: Placed,
+  { rule, reason }: Refusal,
 ): PduOutcome {
   persistUnseen(tx, { event, before, known, status: "rejected" });
   room.log.info("pdu rejected", { room_id: room.roomId, event_id: event.eventId, rule });

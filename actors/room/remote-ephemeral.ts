@@ -4,6 +4,7 @@ import type { RemoteReceipt, RemoteTyping, RoomForInbox } from "../../shared/rpc
 import { commit } from "./commit.ts";
 import type { RoomContext } from "./context.ts";
 import { stillTyping, storeTyping } from "./ephemeral.ts";
+import { isPartial } from "./partial-state.ts";
 import { isResident } from "./residency.ts";
 import { isShutOut } from "./server-acl.ts";
 import type { RoomRead, RoomTransaction } from "./store/index.ts";
@@ -25,7 +26,7 @@ const held = new WeakMap<RoomContext, Map<EventId, RemoteReceipt[]>>();
 
 /**
  * Notes typing and receipts as another server tells them. What it may not say is left out without a word. Receipts for
- * events that are not here yet are given back, to be told again.
+ * events, or of members, that are not known yet are given back, to be told again.
  *
  * "if the sending server is denied access to the room identified by `room_id`, the EDU MUST be ignored"
  * @see https://spec.matrix.org/v1.19/server-server-api/#server-access-control-lists-acls
@@ -40,13 +41,15 @@ export async function receiveEphemeral(
   const speaksFor = ({ userId }: { userId: UserId }): boolean => maySpeakFor(room, origin, userId);
   const typing = input.typing.filter(speaksFor);
   const receipts = input.receipts.filter(speaksFor);
-  if (typing.length === 0 && receipts.length === 0) return [];
+  const later = input.receipts.filter(({ userId }) => maySpeakForLater(room, origin, userId));
+  if (typing.length === 0 && receipts.length === 0) return later;
   return await commit(room, (tx) => {
     if (!mayTell(room, tx, origin)) return [];
     noteTyping(room, tx, typing.filter(speaksFor));
     const news = receipts.filter((receipt) => speaksFor(receipt) && noteReceipt(room, tx, receipt));
     if (news.length > 0) oweWakes(room, { membershipChanges: [] });
-    return receipts.filter((receipt) => speaksFor(receipt) && tx.events.byId(receipt.eventId) === null);
+    const unplaced = receipts.filter((receipt) => speaksFor(receipt) && tx.events.byId(receipt.eventId) === null);
+    return [...unplaced, ...later];
   });
 }
 
@@ -57,6 +60,12 @@ function mayTell(room: RoomContext, store: RoomRead, origin: ServerName): boolea
 /** "Receiving servers should verify that the user is in the room, and is a user belonging to the sending server." */
 function maySpeakFor(room: RoomContext, origin: ServerName, userId: UserId): boolean {
   return serverNameOf(userId) === origin && room.store.memberships.isJoined(userId);
+}
+
+/** While not all members are known, whoever is not may be one of them. */
+function maySpeakForLater(room: RoomContext, origin: ServerName, userId: UserId): boolean {
+  const { store } = room;
+  return serverNameOf(userId) === origin && isPartial(store) && store.memberships.find(userId) === null;
 }
 
 function noteTyping(room: RoomContext, tx: RoomTransaction, changes: readonly RemoteTyping[]): void {

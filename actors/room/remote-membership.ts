@@ -23,7 +23,7 @@ import { countersignEvent, verifyEvent } from "../../shared/matrix/signing.ts";
 import { formatRoomToken } from "../../shared/matrix/stream-token.ts";
 import { parseStrippedState, stripEvent } from "../../shared/matrix/stripped-state.ts";
 import { chosenEventId } from "../../shared/room-creation.ts";
-import type { RoomSyncInput, RoomSyncResult } from "../../shared/rpc/room.ts";
+import type { RoomSyncInput } from "../../shared/rpc/room.ts";
 import type { RoomForJoining, RoomForJoins } from "../../shared/rpc/room-joining.ts";
 import type { PduText } from "../../shared/rpc/room-peers.ts";
 import type { RoomContext } from "./context.ts";
@@ -32,6 +32,7 @@ import { isShutOut } from "./server-acl.ts";
 import { fetchSigningKey } from "./signing.ts";
 import type { RoomTransaction } from "./store/index.ts";
 import { type OutsideMembership, OutsideStore } from "./store/outside.ts";
+import { nothingFor, type RoomSection } from "./sync-section.ts";
 
 /** How long after a change the alarm looks whether the user was told. */
 const repeatAfterMs = 10_000;
@@ -244,10 +245,10 @@ async function tell(room: RoomContext, outside: OutsideMembership): Promise<bool
  * The room's section in `/sync` for a membership from outside.
  * @see https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3sync
  */
-export function outsideSection(room: RoomContext, input: RoomSyncInput, outside: OutsideMembership): RoomSyncResult {
+export function outsideSection(room: RoomContext, input: RoomSyncInput, outside: OutsideMembership): RoomSection {
   const { membership, position } = outside;
   const readPosition = Math.max(position, input.since ?? position);
-  const nothing: RoomSyncResult = { readPosition, place: null, section: {}, joinedUsers: [], leftUsers: [] };
+  const nothing = nothingFor(readPosition);
   const rules = rulesFor(outside.roomVersion);
   const event = rules === null ? null : parsePdu(outside.pdu, rules);
   const isTold = input.since !== null && input.since >= position;

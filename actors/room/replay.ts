@@ -9,6 +9,7 @@ import { indexAuthChain } from "./auth-chains.ts";
 import type { RoomContext } from "./context.ts";
 import { applyCurrentState } from "./current-state.ts";
 import { projectDirectoryLater } from "./directory.ts";
+import type { PlaceInPast } from "./gaps.ts";
 import {
   addToldServers,
   closeToldServers,
@@ -16,15 +17,16 @@ import {
   forgetToldServers,
   verifyForMs,
 } from "./partial-state.ts";
+import { sendEnds } from "./parting.ts";
 import { checkByAuthEvents } from "./receive.ts";
 import { applyPendingRedactions, applyRedaction, undoRedaction } from "./redactions.ts";
 import { resolveRoots } from "./resolve.ts";
 import { followServers } from "./servers.ts";
-import { findStateAt, stateLookupAt } from "./state.ts";
+import { findStateAt, stateLookupAt, stateRootAt } from "./state.ts";
 import { differencesOf, type StateRoot, setEntries } from "./state-tree.ts";
 import type { EventRecord, EventStatus } from "./store/events.ts";
 import type { RoomTransaction } from "./store/index.ts";
-import type { Found, PartialEvent, PartialState } from "./store/partial-state.ts";
+import type { Found, PartialEvent, PartialState, ToldState } from "./store/partial-state-rows.ts";
 import { isToBeVerified, serversUnverified } from "./unverified-state.ts";
 import { oweWakes } from "./wakes.ts";
 
@@ -35,12 +37,33 @@ const maxFollowed = 100;
 
 /** Goes on with a part of the events. @returns whether all have been looked at */
 export function replayEvents(room: RoomContext, tx: RoomTransaction, partial: PartialState): boolean {
-  const events = tx.partialState.eventsAfter(partial.replayed, batchSize);
   const place = { currentRoot: partial.currentRoot, ends: [...partial.ends] };
-  for (const partialEvent of events) replay(room, tx, partialEvent, place);
-  const replayed = events.at(-1)?.sequence;
-  if (replayed !== undefined) tx.partialState.setReplayed({ ...place, replayed });
-  return events.length < batchSize;
+  let { replayed } = partial;
+  let isOver = true;
+  const events = tx.partialState.eventsAfter(replayed, batchSize);
+  for (const partialEvent of events) {
+    isOver = replayOutliers(room, tx, partialEvent.sequence);
+    if (!isOver) break;
+    replay(room, tx, partialEvent, place);
+    replayed = partialEvent.sequence;
+  }
+  if (replayed > partial.replayed) tx.partialState.setReplayed({ ...place, replayed });
+  return isOver && events.length < batchSize && replayOutliers(room, tx, Number.MAX_SAFE_INTEGER);
+}
+
+/**
+ * Looks at a part of the events outside of the graph that came before an event: each is what those are that authorize it.
+ * @returns whether all of them have been looked at
+ */
+function replayOutliers(room: RoomContext, tx: RoomTransaction, sequence: number): boolean {
+  const outliers = tx.partialState.outliersBefore(sequence, batchSize);
+  for (const eventNid of outliers) {
+    const record = tx.events.byNid(eventNid);
+    const refusal = checkByAuthEvents(room, tx, record.event, authEventsNow(tx, record.event));
+    if (record.status === "rejected" && refusal === null) indexLate(tx, record);
+    tx.partialState.setOutlierFound(eventNid, refusal === null ? "outlier" : "rejected");
+  }
+  return outliers.length < batchSize;
 }
 
 /** Where the graph ends after the events that were looked at, and the current state there. */
@@ -55,12 +78,12 @@ function replay(room: RoomContext, tx: RoomTransaction, partialEvent: PartialEve
   const resolution = resolveRoots(tx, rootsBefore(tx, record.event, partialEvent), asFound);
   const before = resolution.ok ? resolution.root : record.stateRootBefore;
   const isAllowed = resolution.ok && isAllowedAt(room, tx, record.event, before);
-  const status = isAllowed ? allowedStatus(tx, record, partialEvent, place) : "rejected";
+  const status = isAllowed ? allowedStatus(tx, record.event, partialEvent, place) : "rejected";
   if (record.status === "rejected" && status !== "rejected") indexLate(tx, record);
   const after = status === "rejected" ? before : afterEvent(tx, record, before);
   const found: Found = { status, before, after, current: null };
   // Events of the past are no ends of the graph, and none of their states is current.
-  if (status !== "accepted" || partialEvent.isPast) {
+  if (status !== "accepted" || partialEvent.past !== null) {
     // The join itself: it was taken on less than there was to know.
     place.currentRoot ??= before;
     tx.partialState.setFound(record.eventNid, { ...found, current: place.currentRoot });
@@ -96,33 +119,47 @@ function rootsBefore(tx: RoomTransaction, event: MatrixEvent, { sequence, told }
     // What took its place later was not here then: of those, a state was told.
     else if (place < sequence) roots.push(tx.partialState.foundOf(prev.eventNid)?.after ?? null);
   }
-  return [...roots, ...told];
+  return [...roots, ...told.map((state) => toldNow(tx, state))];
+}
+
+/** A state that was told, of which what is looked at anew is as it is found to be. */
+function toldNow(tx: RoomTransaction, { root, doubtful }: ToldState): StateRoot {
+  const entries = new Map<number, number>();
+  for (const eventNid of doubtful) {
+    const record = tx.events.byNid(eventNid);
+    if (record.stateKey === null) continue;
+    const isIn = statusNow(tx, record) !== "rejected";
+    entries.set(tx.stateKeys.intern(record.type, record.stateKey), isIn ? eventNid : 0);
+  }
+  return setEntries(tx.stateNodes, root, entries);
 }
 
 /** What an event is found to be or, where it was not looked at anew, is. */
 function statusNow(tx: RoomTransaction, { eventNid, status }: EventRecord): EventStatus {
-  return tx.partialState.foundOf(eventNid)?.status ?? status;
+  return tx.partialState.statusOf(eventNid) ?? status;
 }
 
-function isAllowedAt(room: RoomContext, tx: RoomTransaction, event: MatrixEvent, before: StateRoot): boolean {
-  const authEvents = event.authEvents
+function authEventsNow(tx: RoomTransaction, event: MatrixEvent): EventRecord[] {
+  return event.authEvents
     .map((eventId) => tx.events.byId(eventId))
     .filter((record) => record !== null)
     .map((record) => ({ ...record, status: statusNow(tx, record) }));
-  if (checkByAuthEvents(room, tx, event, authEvents) !== null) return false;
+}
+
+function isAllowedAt(room: RoomContext, tx: RoomTransaction, event: MatrixEvent, before: StateRoot): boolean {
+  if (checkByAuthEvents(room, tx, event, authEventsNow(tx, event)) !== null) return false;
   return authorize(event, tx.room.rules(), stateLookupAt(tx, before)).allowed;
 }
 
 /** What an event is found to be that is allowed where it stands. */
 function allowedStatus(
   tx: RoomTransaction,
-  { event, status }: EventRecord,
-  { isPast }: PartialEvent,
+  event: MatrixEvent,
+  { past }: PartialEvent,
   { currentRoot }: Place,
 ): EventStatus {
-  // The past is not compared with the present; and what was refused there has no position to be shown at.
-  if (isPast) return status === "rejected" ? "rejected" : "accepted";
-  if (currentRoot === null) return "accepted";
+  // The past is not compared with the present.
+  if (past !== null || currentRoot === null) return "accepted";
   return authorize(event, tx.room.rules(), stateLookupAt(tx, currentRoot)).allowed ? "accepted" : "soft_failed";
 }
 
@@ -147,7 +184,7 @@ function followedBy(tx: RoomTransaction, event: MatrixEvent, ends: ReadonlySet<n
   for (const eventId of seen) {
     const record = seen.size <= maxFollowed ? tx.events.byId(eventId) : null;
     if (record === null) continue;
-    const status = tx.partialState.foundOf(record.eventNid)?.status ?? record.status;
+    const status = statusNow(tx, record);
     if (ends.has(record.eventNid)) followed.add(record.eventNid);
     else if (status === "rejected" || status === "soft_failed") for (const id of record.event.prevEvents) seen.add(id);
   }
@@ -183,10 +220,17 @@ export function becomeWhole(room: RoomContext, tx: RoomTransaction): void {
     invitedMembers,
     directoryOwed: streamPosition,
   });
+  // Not those of which others said that they are in the room, and nothing was ever seen.
+  const out = servers.gone.filter((server) => !tx.servers.isIn(server));
+  const untold = sendEnds(tx, { gone: out, moves: effect.moves, cause: null });
   projectDirectoryLater(room);
   oweWakes(room, {
     membershipChanges: effect.localMembers,
-    servers: { ...servers, arrived: [...servers.arrived, ...arrived], gone: [...servers.gone, ...gone] },
+    servers: {
+      arrived: [...servers.arrived, ...arrived],
+      gone: [...servers.gone, ...gone],
+      visited: [...servers.visited, ...untold],
+    },
   });
   room.log.info("room is whole", { room_id: room.roomId, joined_members: joinedMembers });
 }
@@ -206,24 +250,32 @@ function endPartial(room: RoomContext, tx: RoomTransaction, partial: PartialStat
 }
 
 /**
- * Makes the events what they were found to be. Those that nobody was shown, and are accepted now, are the newest there is.
+ * Makes the events what they were found to be. Those that nobody was shown, and are accepted now, are the newest there is or,
+ * if they are of the past, at their place there.
  * @returns the newest position that is taken now
  */
 function applyFound(tx: RoomTransaction, { currentRoot }: PartialState, streamPosition: number): number {
   const changed = tx.partialState.changed();
+  const outliers = tx.partialState.changedOutliers();
   tx.partialState.applyFound();
   let position = streamPosition;
-  for (const { eventNid, was, isPast } of changed) {
+  for (const { eventNid, was, past } of changed) {
     const { event, status, stateRootBefore: before } = tx.events.byNid(eventNid);
     if (was === "accepted") undoRedaction(tx, event);
-    if (status === "accepted" && !isPast) {
-      position += 1;
-      tx.events.accept(eventNid, { streamPosition: position, currentRoot });
+    if (status === "accepted") {
+      if (past === null) position += 1;
+      const at = past === null ? { streamPosition: position, currentRoot } : placeInPast(tx, past);
+      tx.events.accept(eventNid, at);
       applyRedaction(tx, event, { eventNid, before });
     }
     if (was === "rejected") applyPendingRedactions(tx, event, eventNid);
   }
+  for (const eventNid of outliers) applyPendingRedactions(tx, tx.events.byNid(eventNid).event, eventNid);
   return position;
+}
+
+function placeInPast(tx: RoomTransaction, past: PlaceInPast): { streamPosition: number; currentRoot: StateRoot } {
+  return { streamPosition: past.position, currentRoot: past.after === null ? null : stateRootAt(tx, past.after) };
 }
 
 function createOf(tx: RoomTransaction, root: StateRoot): EventRecord {

@@ -15,7 +15,7 @@ import { rebuildDirectory } from "./directory.ts";
 import { sendReceipt, setTyping } from "./ephemeral.ts";
 import { findGap } from "./gaps.ts";
 import { finishJoin, takeJoinState } from "./import.ts";
-import { completeInvite, prepareInvite } from "./invite-remote.ts";
+import { checkInvite, completeInvite, prepareInvite } from "./invite-remote.ts";
 import { beginJoin, dropJoin, prepareMember } from "./join-remote.ts";
 import { acceptMembership, makeMembership } from "./join-resident.ts";
 import { getJoinState, getKnockState, getPdus } from "./join-state.ts";
@@ -24,7 +24,7 @@ import { syncRoom } from "./log.ts";
 import { getJoinedMembers, getMembers, getState, getStateEvent } from "./members.ts";
 import { changeMembership, forget, updateMemberProfile } from "./membership.ts";
 import { takeOutbound } from "./outbound.ts";
-import { whenWhole } from "./partial-state.ts";
+import { whenKnown, whenWhole } from "./partial-state.ts";
 import { findReplacedRoom, isReplacedBy } from "./predecessor.ts";
 import { findUnknown, getEnds, receiveAfterGap, receiveBatch, receiveOutliers } from "./receive-rpc.ts";
 import { receiveEphemeral } from "./remote-ephemeral.ts";
@@ -81,7 +81,7 @@ export function roomRpc(room: RoomContext): RoomRpc {
     makeMembership: (input) => reply(() => makeMembership(room, input)),
     acceptMembership: (input) => reply(() => acceptMembership(room, input)),
     getJoinState: (input) => reply(() => getJoinState(room, input)),
-    getKnockState: () => reply(() => getKnockState(room)),
+    getKnockState: (eventId) => reply(() => getKnockState(room, eventId)),
     getInviteKeys: (input) => reply(() => getInviteKeys(room, input)),
     exchangeInvite: (input) => reply(() => exchangeInvite(room, input)),
     getPdus: (eventIds) => reply(() => getPdus(room, eventIds)),
@@ -105,6 +105,7 @@ export function roomRpc(room: RoomContext): RoomRpc {
     dropJoin: (input) => reply(() => dropJoin(room, input)),
     noteOutside: (input) => reply(() => noteOutside(room, input)),
     leaveOutside: (userId, reason) => reply(() => leaveOutside(room, userId, reason)),
+    checkInvite: (input) => reply(() => whenKnown(room, input, () => checkInvite(room, input))),
     prepareInvite: (input) => reply(() => prepareInvite(room, input)),
     completeInvite: (input) => reply(() => completeInvite(room, input)),
     receiveInvite: (input) => reply(() => receiveInvite(room, input)),

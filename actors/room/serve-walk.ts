@@ -51,9 +51,11 @@ export function getMissing(
   { origin, earliestEvents, latestEvents, limit, minDepth }: Input<"getMissing">,
 ): PduText[] {
   const viewer = viewerOf(room, origin, latestEvents.slice(0, maxStarts));
-  const walk = new Walk(room, [...earliestEvents.slice(0, maxEarliest), ...latestEvents]);
+  const earliest = new Set(earliestEvents.slice(0, maxEarliest));
+  const walk = new Walk(room, [...earliest, ...latestEvents]);
   for (const eventId of latestEvents.slice(0, maxStarts)) {
-    const record = room.store.events.byId(eventId);
+    // "These are skipped when retrieving the previous events of latest_events."
+    const record = earliest.has(eventId) ? null : room.store.events.byId(eventId);
     if (record !== null) walk.addBefore(record);
   }
   const found: EventRecord[] = [];

@@ -24,7 +24,9 @@ const readsPerEvent = 4;
 const fewReads = 50_000;
 
 /**
- * The state before an event, and the rest of that state's auth chains.
+ * The state before an event, and that state's auth chains: "The full set of authorisation events that make up the state of
+ * the room, and their authorisation events, recursively", so that events of the state are among them.
+ *
  * @throws MatrixError M_FORBIDDEN, M_NOT_FOUND; M_UNKNOWN when the auth chains are too long to be read
  * @see https://spec.matrix.org/v1.19/server-server-api/#get_matrixfederationv1state_idsroomid
  */
@@ -37,9 +39,7 @@ export function getStateIds(
   const record = requireEvent(room, eventId);
   if (record.stateRootAfter === null) throw errors.notFound("The state before the event is not known");
   const state = [...stateEntriesOf(room, record.stateRootBefore)];
-  const inState = new Set(state.map((entry) => entry.eventNid));
-  const authChain = authChainWithin(room, state).filter((eventNid) => !inState.has(eventNid));
-  return { stateIds: state.map((entry) => entry.eventId), authChainIds: idsOf(room, authChain) };
+  return { stateIds: state.map((entry) => entry.eventId), authChainIds: idsOf(room, authChainWithin(room, state)) };
 }
 
 /**
@@ -52,7 +52,7 @@ export function getAuthChainIds(room: RoomContext, { origin, eventId }: Input<"g
   const { event } = requireEvent(room, eventId);
   const authEvents = event.authEvents.map((id) => room.store.events.byId(id)).filter((record) => record !== null);
   const own = authEvents.map((record) => record.eventNid);
-  return idsOf(room, [...own, ...authChainWithin(room, authEvents)]);
+  return idsOf(room, [...new Set([...own, ...authChainWithin(room, authEvents)])]);
 }
 
 /** Events of a state or an auth chain, as far as one answer carries them. */

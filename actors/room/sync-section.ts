@@ -45,6 +45,14 @@ interface Timeline {
   readonly start: StateRoot;
 }
 
+/** What a room has to tell a client. */
+export type RoomSection = Omit<RoomSyncResult, "member">;
+
+/** Read up to a position, and nothing to tell. */
+export function nothingFor(readPosition: number): RoomSection {
+  return { readPosition, place: null, section: {}, joinedUsers: [], leftUsers: [] };
+}
+
 /**
  * The section of a room in which the user is joined. Null when there is nothing to tell.
  *
@@ -53,7 +61,7 @@ interface Timeline {
  *
  * @see https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3sync
  */
-export function joinedSection(request: SyncRequest): RoomSyncResult {
+export function joinedSection(request: SyncRequest): RoomSection {
   const { input, viewer, filter } = request;
   const { room } = viewer;
   const facts = room.store.room.get();
@@ -96,15 +104,9 @@ export function joinedSection(request: SyncRequest): RoomSyncResult {
  *
  * @param exit room position of the user's own member event.
  */
-export function leftSection(request: SyncRequest, exit: number): RoomSyncResult {
+export function leftSection(request: SyncRequest, exit: number): RoomSection {
   const { input, viewer } = request;
-  const nothing: RoomSyncResult = {
-    readPosition: Math.max(exit, input.since ?? exit),
-    place: null,
-    section: {},
-    joinedUsers: [],
-    leftUsers: [],
-  };
+  const nothing = nothingFor(Math.max(exit, input.since ?? exit));
   if (input.since !== null && input.since >= exit && !input.fullState) return nothing;
   const membership = lastJoined(viewer.room, input.userId);
   const known = knownTo(request);
@@ -128,7 +130,7 @@ export function leftSection(request: SyncRequest, exit: number): RoomSyncResult 
  *
  * @param exit the user's membership.
  */
-export function partingSection(request: SyncRequest, exit: MembershipRecord): RoomSyncResult {
+export function partingSection(request: SyncRequest, exit: MembershipRecord): RoomSection {
   const { input, viewer, filter } = request;
   const { room } = viewer;
   const record = room.store.events.byNid(exit.eventNid);
@@ -144,10 +146,9 @@ export function partingSection(request: SyncRequest, exit: MembershipRecord): Ro
     start: stateRootAt(room.store, exit.streamPosition - 1),
   };
   return {
-    readPosition: exit.streamPosition,
+    ...nothingFor(exit.streamPosition),
     place: "leave",
     section: timelineFields(request, timeline, isInState ? [record] : []),
-    joinedUsers: [],
     leftUsers: othersLeft(request, knownTo(request), lastJoined(room, input.userId)),
   };
 }
@@ -325,7 +326,7 @@ function allMembers(request: SyncRequest): MemberChanges {
 function joinedOthers({ input, viewer }: SyncRequest, position: number): UserId[] {
   const members = viewer.room.store.memberships.withMembership("join", "", maxListedMembers);
   return members
-    .filter((member) => member.userId !== input.userId && member.streamPosition <= position)
+    .filter((member) => member.userId !== input.userId && member.beganPosition <= position)
     .map((member) => member.userId);
 }
 

@@ -4,7 +4,7 @@ import type { DeviceId, EventId, UserId } from "../../shared/ids.ts";
 import type { JsonObject } from "../../shared/json.ts";
 import { matchesRoomEventFilter, parseRoomEventFilter, type RoomEventFilter } from "../../shared/matrix/filter.ts";
 import { formatRoomToken } from "../../shared/matrix/stream-token.ts";
-import type { MessagesInput } from "../../shared/rpc/room.ts";
+import type { EventContextInput, MessagesInput } from "../../shared/rpc/room.ts";
 import type { RoomContext } from "./context.ts";
 import { memberEventsFor, newest, oldest, serveState, stateEntries, stateEvents } from "./state-view.ts";
 import type { EventRecord } from "./store/events.ts";
@@ -99,7 +99,7 @@ export function roomEventFilterOf(filter: JsonObject | null): RoomEventFilter | 
 function acceptorOf(
   viewer: RoomViewer,
   filter: RoomEventFilter | null,
-  ignoredUsers: readonly UserId[] = [],
+  ignoredUsers: readonly UserId[],
 ): (record: EventRecord) => boolean {
   const { room } = viewer;
   const ignored = new Set<string>(ignoredUsers);
@@ -197,17 +197,7 @@ export function requireVisible(viewer: RoomViewer, eventId: EventId): EventRecor
  * @throws MatrixError M_NOT_FOUND, also when the user may not see the event
  * @see https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3roomsroomidcontexteventid
  */
-export function getContext(
-  room: RoomContext,
-  input: {
-    requester: UserId;
-    deviceId: DeviceId | null;
-    eventId: EventId;
-    limit: number;
-    filter: JsonObject | null;
-    ignoredUsers?: readonly UserId[];
-  },
-): JsonObject {
+export function getContext(room: RoomContext, input: EventContextInput): JsonObject {
   const viewer = viewerOf(room, input.requester, input.deviceId);
   const filter = roomEventFilterOf(input.filter);
   const event = requireVisible(viewer, input.eventId);

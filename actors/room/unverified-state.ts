@@ -10,7 +10,7 @@ import type { CompletionStep } from "../../shared/rpc/room-joining.ts";
 import type { RoomContext } from "./context.ts";
 import { firstVerifyPauseMs } from "./partial-state.ts";
 import type { RoomTransaction } from "./store/index.ts";
-import type { PartialState } from "./store/partial-state.ts";
+import type { PartialState } from "./store/partial-state-rows.ts";
 import type { WaitingTable } from "./store/remote-join.ts";
 import { UnverifiedStore } from "./store/unverified.ts";
 

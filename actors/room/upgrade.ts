@@ -204,7 +204,6 @@ function powerLevels(content: JsonObject): TransferredState {
 /** "2. Creates a replacement room", "3. Replicates transferable state events", and points to it. */
 async function createReplacement(room: RoomContext, upgrade: Upgrade): Promise<void> {
   const { requester, roomId, createEvent, levels } = upgrade;
-  const key = await fetchSigningKey(room);
   const state = transferredState(room);
   const first = [...(levels === null ? [] : [powerLevels(levels.atFirst)]), ...state.slice(0, maxInFirstGo)];
   await room.actors.room(roomId).createRoom({
@@ -229,6 +228,7 @@ async function createReplacement(room: RoomContext, upgrade: Upgrade): Promise<v
   for (const event of rest) await sendTo(room, upgrade, event);
   // "5. Sends a m.room.tombstone event to the old room"
   const content = { body: "This room has been replaced", replacement_room: roomId };
+  const key = await fetchSigningKey(room);
   await commit(room, (tx) => {
     const upgrades = new UpgradeStore(room.sql);
     if (upgrades.find()?.step !== "create") return;

@@ -40,7 +40,7 @@ export async function takeKeys(
 /** The state before the join is what was told, and this: only what that state lacks is added. */
 function addToTold(tx: RoomTransaction, taken: Taken): void {
   const [join] = tx.partialState.eventsAfter(0, 1);
-  const told = join?.told[0];
+  const told = join?.told[0]?.root;
   if (join === undefined || told === undefined) return;
   const root = taken.stateOn(told, (_type, stateKeyNid) => getEntry(tx.stateNodes, told, stateKeyNid) === 0);
   if (root !== told) tx.partialState.setToldRoot(join.sequence, root);

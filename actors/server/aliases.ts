@@ -4,9 +4,9 @@ import { type RoomAlias, type RoomId, serverNameOf, type UserId } from "../../sh
 import type { ServerContext } from "./context.ts";
 
 /**
- * Points an alias at a room. Repeating it for the same room changes nothing.
+ * Points an alias at a room, once: a repeat for the same room changes nothing, and is refused as well.
  *
- * @throws MatrixError M_ROOM_IN_USE when it points elsewhere; M_EXCLUSIVE; M_INVALID_PARAM for another server's alias
+ * @throws MatrixError M_ROOM_IN_USE when there is one of that name; M_EXCLUSIVE; M_INVALID_PARAM for another server's alias
  * @see https://spec.matrix.org/v1.19/client-server-api/#put_matrixclientv3directoryroomroomalias
  */
 export function createAlias(server: ServerContext, input: { alias: RoomAlias; roomId: RoomId; creator: UserId }): void {
@@ -16,9 +16,8 @@ export function createAlias(server: ServerContext, input: { alias: RoomAlias; ro
     throw errors.exclusive("This alias is reserved for an application service");
   }
   server.store.transaction((tx) => {
-    const known = tx.aliases.find(alias);
-    if (known === null) tx.aliases.insert(alias, { roomId, creator }, server.clock.now());
-    else if (known.roomId !== roomId) throw errors.roomInUse("This room alias is taken");
+    if (tx.aliases.find(alias) !== null) throw errors.roomInUse(`Room alias ${alias} already exists`);
+    tx.aliases.insert(alias, { roomId, creator }, server.clock.now());
   });
 }
 

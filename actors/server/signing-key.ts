@@ -1,16 +1,10 @@
-import { maxValidityMs, signingKeyCacheMs } from "../../shared/federation-api/keys.ts";
+import { maxValidityMs, rotationGraceMs } from "../../shared/federation-api/keys.ts";
 import { type JsonObject, parseStoredObject } from "../../shared/json.ts";
 import { canonicalJson } from "../../shared/matrix/canonical-json.ts";
 import type { VerifyKey } from "../../shared/matrix/key-ring.ts";
 import { generateSigningKey, publicKeyOf, signJson } from "../../shared/matrix/signing.ts";
 import type { RotatedKey, SigningKey } from "../../shared/rpc/server.ts";
 import type { ServerContext } from "./context.ts";
-
-/**
- * How long a replaced key stays in use. Longer than rooms remember the key that they once asked for: what they sign
- * meanwhile is good, and others that have not heard of the new key yet learn it in time.
- */
-export const rotationGraceMs = 2 * signingKeyCacheMs;
 
 /** The key that signs in this server's name: made on first use, and then the same until it is replaced. */
 export function getSigningKey(server: ServerContext): SigningKey {

@@ -1,6 +1,6 @@
 import { errors } from "../../shared/errors.ts";
-import { type EventId, parseUserId, type RoomId, type UserId } from "../../shared/ids.ts";
-import { type JsonObject, objectField } from "../../shared/json.ts";
+import { type EventId, parseEventId, parseUserId, type RoomId, type UserId } from "../../shared/ids.ts";
+import { type JsonObject, objectField, stringField } from "../../shared/json.ts";
 import { defaultPushRules } from "../../shared/matrix/push/default-rules.ts";
 import type { UserContext } from "./context.ts";
 import type { UserReader } from "./store/index.ts";
@@ -43,11 +43,27 @@ export function setAccountData(user: UserContext, roomId: RoomId | null, type: s
 }
 
 /**
- * Moves the user's fully read marker.
+ * Moves the user's fully read marker, and never back: a device that was away may say late what it had read. "The event
+ * MUST belong to the room."
+ *
+ * @throws MatrixError M_NOT_FOUND when it does not, or is not visible
  * @see https://spec.matrix.org/v1.19/client-server-api/#fully-read-markers
  */
-export function setFullyRead(user: UserContext, roomId: RoomId, eventId: EventId): void {
-  changeAccountData(user, roomId, "m.fully_read", () => ({ event_id: eventId }));
+export async function moveFullyRead(user: UserContext, roomId: RoomId, eventId: EventId): Promise<void> {
+  let before = fullyReadOf(user, roomId);
+  while (await user.actors.room(roomId).isAfter(user.userId, eventId, before)) {
+    const meanwhile = fullyReadOf(user, roomId);
+    if (meanwhile === before) {
+      changeAccountData(user, roomId, "m.fully_read", () => ({ event_id: eventId }));
+      return;
+    }
+    before = meanwhile;
+  }
+}
+
+function fullyReadOf(user: UserContext, roomId: RoomId): EventId | null {
+  const content = user.store.accountData.find(roomId, "m.fully_read") ?? {};
+  return parseEventId(stringField(content, "event_id") ?? "");
 }
 
 /**

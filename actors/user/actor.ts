@@ -107,8 +107,8 @@ export class UserActor extends Actor implements UserRpc {
   setAccountData(...args: Args<"setAccountData">) {
     return this.#rpc.setAccountData(...args);
   }
-  setFullyRead(...args: Args<"setFullyRead">) {
-    return this.#rpc.setFullyRead(...args);
+  moveFullyRead(...args: Args<"moveFullyRead">) {
+    return this.#rpc.moveFullyRead(...args);
   }
   setRoomTag(...args: Args<"setRoomTag">) {
     return this.#rpc.setRoomTag(...args);

@@ -2,12 +2,14 @@
 import { errors } from "../../shared/errors.ts";
 import type { RoomId } from "../../shared/ids.ts";
 import { parseSyncToken } from "../../shared/matrix/stream-token.ts";
+import type { OwnMembership } from "../../shared/rpc/room.ts";
 import type { RoomWake } from "../../shared/rpc/user.ts";
 import type { UserContext } from "./context.ts";
 import { owe } from "./obligations.ts";
 import { isProfileOutdated } from "./profile.ts";
 import { settleObligations } from "./settle.ts";
 import type { UserWriter } from "./store/index.ts";
+import type { UserRoom } from "./store/rooms.ts";
 import { wakeWaiters } from "./waiters.ts";
 
 /**
@@ -24,34 +26,47 @@ export function roomAdvanced(user: UserContext, wake: RoomWake): { knownPosition
     if (forgotten !== null && wake.membershipPosition <= forgotten.membershipPosition) {
       return { knownPosition: wake.head, isBehind: false, hasJoined: false };
     }
-    const isNewer = room === null || wake.membershipPosition > room.membershipPosition;
-    const hasJoined = isNewer && wake.membership === "join" && room?.membership !== "join";
-    if (hasJoined) oweAfterJoin(user, tx, wake.roomId);
     if (room === null) {
       const { roomId, membership, membershipPosition, head } = wake;
+      const hasJoined = membership === "join";
+      if (hasJoined) oweAfterJoin(user, tx, roomId);
       const listed = { roomId, membership, membershipPosition, headHint: head };
       if (forgotten === null) tx.rooms.insert(listed);
       else tx.rooms.recall({ ...listed, roomNid: forgotten.roomNid, headKnown: forgotten.membershipPosition });
       return { knownPosition: 0, isBehind: true, hasJoined };
     }
-    const next = { ...room, headHint: Math.max(room.headHint, wake.head) };
-    if (isNewer) {
-      next.membership = wake.membership;
-      next.membershipPosition = wake.membershipPosition;
-    }
-    if (next.headHint !== room.headHint || next.membershipPosition !== room.membershipPosition) tx.rooms.update(next);
-    return { knownPosition: room.headKnown, isBehind: next.headHint > room.headKnown, hasJoined };
+    const headHint = Math.max(room.headHint, wake.head);
+    const hasJoined = updateRoom(user, tx, room, { ...withMembership(room, wake), headHint });
+    return { knownPosition: room.headKnown, isBehind: headHint > room.headKnown, hasJoined };
   });
-  if (hasJoined) {
-    user.memory.profilesGiven.delete(wake.roomId);
-    if (user.store.obligations.isAny()) user.background(() => settleObligations(user));
-  }
+  if (hasJoined) followJoin(user, wake.roomId);
   user.memory.wakeCounts.set(wake.roomId, wakeCountOf(user, wake.roomId) + 1);
   if (isBehind) wakeWaiters(user);
   return { knownPosition };
 }
 
-/** What follows from having come into a room. */
+/** What is known of a room by its word on the user's membership: nothing new, where that is as old or older. */
+export function withMembership(room: UserRoom, told: OwnMembership | null): UserRoom {
+  if (told === null || told.membershipPosition <= room.membershipPosition) return room;
+  return { ...room, membership: told.membership, membershipPosition: told.membershipPosition };
+}
+
+/** Stores what is known of a room, where it differs. @returns whether the user has come in: {@link followJoin} is due then */
+export function updateRoom(user: UserContext, tx: UserWriter, room: UserRoom, known: UserRoom): boolean {
+  const facts = ["membershipPosition", "headHint", "headKnown"] as const;
+  if (facts.every((fact) => known[fact] === room[fact])) return false;
+  tx.rooms.update(known);
+  const hasJoined = known.membership === "join" && room.membership !== "join";
+  if (hasJoined) oweAfterJoin(user, tx, room.roomId);
+  return hasJoined;
+}
+
+/** Does what is owed to a room into which the user has come. */
+export function followJoin(user: UserContext, roomId: RoomId): void {
+  user.memory.profilesGiven.delete(roomId);
+  if (user.store.obligations.isAny()) user.background(() => settleObligations(user));
+}
+
 function oweAfterJoin(user: UserContext, tx: UserWriter, roomId: RoomId): void {
   if (tx.accountData.hasRoomSettings()) owe(user, tx, "upgrade", roomId);
   if (isProfileOutdated(user, roomId)) owe(user, tx, "profile", roomId);

@@ -2,7 +2,7 @@
 import { type Reply, reply } from "../../shared/rpc/reply.ts";
 import type { UserForAdmins, UserForClients, UserForRooms, UserForUsers, UserRpc } from "../../shared/rpc/user.ts";
 import { assertAvailable, changePassword, deactivate, exists, register } from "./account.ts";
-import { getAccountData, getIgnoredUsers, setAccountData, setFullyRead } from "./account-data.ts";
+import { getAccountData, getIgnoredUsers, moveFullyRead, setAccountData } from "./account-data.ts";
 import type { UserContext } from "./context.ts";
 import { createRoom } from "./create-room.ts";
 import { deleteDevices, getDevice, getDevices, logoutAll, updateDevice } from "./devices.ts";
@@ -53,7 +53,7 @@ function forClients(user: UserContext): UserForClients {
 
     getAccountData: (roomId, type) => reply(() => getAccountData(user, roomId, type)),
     setAccountData: (roomId, type, content) => done(() => setAccountData(user, roomId, type, content)),
-    setFullyRead: (roomId, eventId) => done(() => setFullyRead(user, roomId, eventId)),
+    moveFullyRead: (roomId, eventId) => done(() => moveFullyRead(user, roomId, eventId)),
     setRoomTag: (roomId, tag, content) => done(() => setRoomTag(user, roomId, tag, content)),
     createFilter: (filter) => reply(() => createFilter(user, filter)),
     getFilter: (filterId) => reply(() => getFilter(user, filterId)),

@@ -10,6 +10,8 @@ import partialState from "./0008-partial-state.sql";
 import heroesAndForgetting from "./0009-heroes-and-forgetting.sql";
 import formerEnds from "./0010-former-ends.sql";
 import parting from "./0011-parting.sql";
+import joinedPosition from "./0012-joined-position.sql";
+import lookedAtAnew from "./0013-looked-at-anew.sql";
 
 /** The RoomActor's schema, in order. */
 export const roomMigrations: readonly Migration[] = [
@@ -24,4 +26,6 @@ export const roomMigrations: readonly Migration[] = [
   { version: 9, name: "heroes and forgetting", sql: heroesAndForgetting },
   { version: 10, name: "former ends", sql: formerEnds },
   { version: 11, name: "parting", sql: parting },
+  { version: 12, name: "joined position", sql: joinedPosition },
+  { version: 13, name: "looked at anew", sql: lookedAtAnew },
 ];

@@ -3,7 +3,7 @@ CREATE TABLE rooms (
   room_nid INTEGER PRIMARY KEY,
   room_id TEXT NOT NULL UNIQUE,
   membership TEXT NOT NULL,
-  -- Room position of the event that set the membership.
+  -- Room position at which the membership began.
   membership_position INTEGER NOT NULL,
   -- Newest room position that the room's wakes spoke of.
   head_hint INTEGER NOT NULL,

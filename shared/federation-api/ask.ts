@@ -18,7 +18,7 @@ export type Asked<T> =
  * @param parse `parseJson` for what is handed on to clients: numbers need not be kept as they were written.
  */
 export async function askPeer<T>(
-  egress: Client<EgressRpc>,
+  egress: Client<Pick<EgressRpc, "request">>,
   request: Omit<PeerRequest, "isSigned">,
   schema: Schema<T>,
   parse: (text: string) => JsonValue = parseSignedJson,

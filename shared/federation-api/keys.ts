@@ -38,6 +38,12 @@ export const maxValidityMs = 7 * 24 * 60 * 60 * 1000;
 /** How long an actor may sign with a key that it was once told is current. The old one is valid for longer than that. */
 export const signingKeyCacheMs = 5 * 60 * 1000;
 
+/**
+ * How long a replaced key stays in use. Longer than rooms remember the key that they once asked for: what they sign
+ * meanwhile is good, and others that have not heard of the new key yet learn it in time.
+ */
+export const rotationGraceMs = 2 * signingKeyCacheMs;
+
 /** Keys whose private half everybody knows: ELEMENTSEC-2025-1670. */
 const bannedKeys: readonly string[] = ["l/O9hxMVKB6Lg+3Hqf0FQQZhVESQcMzbPN1Cz2nM3og"];
 

@@ -26,14 +26,15 @@ const serverList = v.pipe(
  * @param field null: the whole profile
  */
 export function queryProfile(
-  egress: Client<EgressRpc>,
+  egress: Client<Pick<EgressRpc, "request">>,
   userId: UserId,
   field: string | null,
+  deadlineMs: number = timeoutMs,
 ): Promise<Asked<JsonObject>> {
   const query = new URLSearchParams({ user_id: userId, ...(field === null ? {} : { field }) });
   const path = `/_matrix/federation/v1/query/profile?${query}`;
-  const destination = serverNameOf(userId);
-  const request = { destination, method: "GET" as const, path, content: null, timeoutMs, maxBytes: maxProfileBytes };
+  const asking = { destination: serverNameOf(userId), method: "GET" as const, path, content: null };
+  const request = { ...asking, timeoutMs: deadlineMs, maxBytes: maxProfileBytes };
   return askPeer(egress, request, anyObject, parseJson);
 }
 

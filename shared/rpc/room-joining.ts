@@ -161,9 +161,11 @@ export interface RoomForJoining {
   /** Takes the user out of a room that this server is not in, whether or not another server has heard of it. */
   leaveOutside(userId: UserId, reason: string | null): Promise<Reply<null>>;
 
+  /** Whether an invite for a user of another server may be sent, which is counted. @throws M_FORBIDDEN, M_LIMIT_EXCEEDED */
+  checkInvite(input: { requester: UserId; target: UserId; content: JsonObject }): Promise<Reply<null>>;
   /**
    * An invite for a user of another server, authorized and signed but not stored.
-   * @throws M_FORBIDDEN, M_BAD_STATE, M_LIMIT_EXCEEDED, M_TOO_LARGE
+   * @throws M_FORBIDDEN, M_BAD_STATE, M_TOO_LARGE
    */
   prepareInvite(input: { requester: UserId; target: UserId; content: JsonObject }): Promise<Reply<PreparedInvite>>;
   /** Stores such an invite, which the other server has signed as well. @throws M_FORBIDDEN */

@@ -50,8 +50,8 @@ export interface RoomForHandshakes {
   }): Promise<Reply<HandshakeEvent>>;
   /** The state before a join that was taken. */
   getJoinState(input: { eventId: EventId; omitMembers: boolean }): Promise<Reply<JoinState>>;
-  /** What `send_knock` answers: the state that describes the room. */
-  getKnockState(): Promise<Reply<PduText[]>>;
+  /** What `send_knock` answers: the state at the knock that describes the room. @throws M_NOT_FOUND */
+  getKnockState(eventId: EventId): Promise<Reply<PduText[]>>;
   /**
    * Events as they are federated, redacted ones pruned, in the order of the ids; unknown ones left out. At most 500 ids.
    * Whether the asking server may have them is for the caller to know.

@@ -79,7 +79,19 @@ export interface MessagesInput {
   /** A RoomEventFilter as the client gave it. */
   filter: JsonObject | null;
   /** Whose events are left out, but for state. */
-  ignoredUsers?: readonly UserId[];
+  ignoredUsers: readonly UserId[];
+}
+
+/** An event with those around it. @see https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3roomsroomidcontexteventid */
+export interface EventContextInput {
+  requester: UserId;
+  deviceId: DeviceId | null;
+  eventId: EventId;
+  limit: number;
+  /** A RoomEventFilter as the client gave it. */
+  filter: JsonObject | null;
+  /** Whose events around it are left out, but for state. */
+  ignoredUsers: readonly UserId[];
 }
 
 export interface MembersInput {
@@ -113,16 +125,7 @@ export interface RoomForClients {
   /** One state event: `event` is the client event. @throws M_NOT_FOUND */
   getStateEvent(requester: UserId, type: string, stateKey: string): Promise<Reply<{ event: JsonObject }>>;
   getEvent(requester: UserId, deviceId: DeviceId | null, eventId: EventId): Promise<Reply<JsonObject>>;
-  /** Whether an event comes after another, if there is one. @throws M_NOT_FOUND unless the requester can see it */
-  isAfter(requester: UserId, eventId: EventId, other: EventId | null): Promise<Reply<boolean>>;
-  getContext(input: {
-    requester: UserId;
-    deviceId: DeviceId | null;
-    eventId: EventId;
-    limit: number;
-    filter: JsonObject | null;
-    ignoredUsers?: readonly UserId[];
-  }): Promise<Reply<JsonObject>>;
+  getContext(input: EventContextInput): Promise<Reply<JsonObject>>;
   getMessages(input: MessagesInput): Promise<Reply<JsonObject>>;
   getMembers(input: MembersInput): Promise<Reply<JsonObject>>;
   getJoinedMembers(requester: UserId): Promise<Reply<JsonObject>>;
@@ -163,11 +166,20 @@ export interface RoomSyncInput {
   pushRules: JsonObject;
 }
 
+/** A user's own membership of a room, as the room tells it to the user's actor. */
+export interface OwnMembership {
+  membership: Membership;
+  /** Room position at which it began: a joined user may have changed their profile since. */
+  membershipPosition: number;
+}
+
 export interface RoomSyncResult {
   /** Room position up to which the answer has read. */
   readPosition: number;
   /** Where the section goes: `rooms.join`, `rooms.invite`, `rooms.knock`, `rooms.leave`; null: nothing to tell. */
   place: "join" | "invite" | "knock" | "leave" | null;
+  /** Null: the user has nothing to do with the room. */
+  member: OwnMembership | null;
   /** The section in the wire's form, without `account_data`, which the user owns. */
   section: JsonObject;
   /** Users with whom the requester newly began or ceased to share this room (for `device_lists`). */
@@ -184,6 +196,8 @@ export interface RoomForUsers {
    * a version older than one that was told before is not taken.
    */
   updateMemberProfile(userId: UserId, profile: JsonObject, version: number): Promise<Reply<null>>;
+  /** Whether an event comes after another, if there is one. @throws M_NOT_FOUND unless the user can see it */
+  isAfter(userId: UserId, eventId: EventId, other: EventId | null): Promise<Reply<boolean>>;
   /** The room that this one replaces, where both say so; null: none that this server knows. */
   findReplacedRoom(): Promise<Reply<RoomId | null>>;
 }

@@ -42,6 +42,17 @@ export interface UiaStageProof {
   stage: string;
 }
 
+/** What `GET` and `POST /publicRooms` ask for. */
+export interface PublicRoomsQuery {
+  limit: number;
+  since: string | null;
+  searchTerm: string | null;
+  /** Null: any type. An entry null: rooms without a type. */
+  roomTypes: readonly (string | null)[] | null;
+  /** Whether another server asks: for its users, rooms of this server's users alone are none. */
+  isForServer: boolean;
+}
+
 /** What is asked of the server under our own name. */
 export interface OwnServer {
   /** Made on first use from the system's random source; never changes by itself. To be remembered for five minutes at most. */
@@ -90,7 +101,7 @@ export interface OwnServer {
   getUia(session: string): Promise<Reply<{ completed: string[]; params: JsonObject }>>;
   setUiaParam(session: string, name: string, value: string): Promise<Reply<null>>;
 
-  /** Reserves an alias. @throws M_ROOM_IN_USE when it points elsewhere; M_UNKNOWN (409) for the directory endpoint */
+  /** Points an alias at a room. @throws M_ROOM_IN_USE when there is one of that name; M_EXCLUSIVE, M_INVALID_PARAM */
   createAlias(input: { alias: RoomAlias; roomId: RoomId; creator: UserId }): Promise<Reply<null>>;
   getAlias(alias: RoomAlias): Promise<Reply<{ roomId: RoomId }>>;
   /** @throws M_NOT_FOUND; M_FORBIDDEN unless `requester` made it or `mayManage` */
@@ -105,14 +116,7 @@ export interface OwnServer {
   rebuildDirectory(): Promise<Reply<{ rooms: number; users: number }>>;
 
   /** `GET/POST /publicRooms`, read from the copy in D1. */
-  searchPublicRooms(input: {
-    limit: number;
-    since: string | null;
-    searchTerm: string | null;
-    roomTypes: (string | null)[] | null;
-    /** Whether another server asks. */
-    isForServer?: boolean;
-  }): Promise<Reply<JsonObject>>;
+  searchPublicRooms(query: PublicRoomsQuery): Promise<Reply<JsonObject>>;
   /** `POST /user_directory/search`, read from the copy in D1. */
   searchUsers(input: { requester: UserId; searchTerm: string; limit: number }): Promise<Reply<JsonObject>>;
 }

@@ -1,7 +1,7 @@
 import type { DeviceId, EventId, RoomId, UserId } from "../ids.ts";
 import type { JsonObject } from "../json.ts";
 import type { Reply } from "./reply.ts";
-import type { Membership } from "./room.ts";
+import type { OwnMembership } from "./room.ts";
 
 /** Synapse's names for rate limits that are counted per user. */
 export type UserRateLimit = "rc_message" | "rc_joins" | "rc_invites" | "rc_room_creation" | "rc_admin_redaction";
@@ -102,8 +102,8 @@ export interface UserForClients {
 
   getAccountData(roomId: RoomId | null, type: string): Promise<Reply<JsonObject>>;
   setAccountData(roomId: RoomId | null, type: string, content: JsonObject): Promise<Reply<null>>;
-  /** Moves the `m.fully_read` marker, which the general endpoint refuses to write. */
-  setFullyRead(roomId: RoomId, eventId: EventId): Promise<Reply<null>>;
+  /** Moves the `m.fully_read` marker, which the general endpoint refuses to write; never back. @throws M_NOT_FOUND */
+  moveFullyRead(roomId: RoomId, eventId: EventId): Promise<Reply<null>>;
   /** Sets one tag of a room among its others; null removes it. */
   setRoomTag(roomId: RoomId, tag: string, content: JsonObject | null): Promise<Reply<null>>;
   createFilter(filter: JsonObject): Promise<Reply<{ filterId: string }>>;
@@ -150,13 +150,10 @@ export interface SyncResult {
 }
 
 /** A room's word to a user: "you are behind". Carries no event; applied only where newer, so repeats are harmless. */
-export interface RoomWake {
+export interface RoomWake extends OwnMembership {
   roomId: RoomId;
   /** Newest room position that concerns the user. */
   head: number;
-  /** The user's own membership and the room position of the event that set it. */
-  membership: Membership;
-  membershipPosition: number;
 }
 
 /** For what a room asks for a profile: each invite counts against the invitee's `rc_invites.per_user`. */

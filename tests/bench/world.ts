@@ -68,6 +68,12 @@ export async function sendReceipt(user: User, roomId: string, eventId: string): 
   await user.api.call("POST", path, {});
 }
 
+/** Says that the user has read up to an event, and need not be led back further, as most clients do. */
+export async function setReadMarker(user: User, roomId: string, eventId: string): Promise<void> {
+  const path = `${v3}/rooms/${encodeURIComponent(roomId)}/read_markers`;
+  await user.api.call("POST", path, { "m.fully_read": eventId, "m.read": eventId });
+}
+
 /** One answer of `/sync`. */
 export interface Synced {
   readonly nextBatch: string;

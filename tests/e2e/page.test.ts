@@ -5,7 +5,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { clientOf, text as textOf } from "../support/client.ts";
+import { clientOf, registerUser, text as textOf } from "../support/client.ts";
 import { type HomeserverProcess, startHomeserverProcess } from "./homeserver-process.ts";
 
 const browserPath = "/usr/bin/chromium";
@@ -72,6 +72,57 @@ describe.skipIf(!hasBrowser)(`the page at / (needs ${browserPath})`, () => {
       await closed.dispose();
     }
   }, 60_000);
+
+  it("logs a person in whose client cannot, and tells the client", async () => {
+    const limited = await startHomeserverProcess({ env: { REGISTRATION: "open", RATE_LIMITS: "on" } });
+    try {
+      const alice = await registerUser(limited.baseUrl, "alice");
+      const complained = complaints.length;
+      const asked = "device_id=GHTYAJCE&initial_device_display_name=Old+phone&refresh_token=true";
+      await page.goto(`${limited.baseUrl}/_matrix/static/client/login/?${asked}`);
+      const logIn = async (password: string, answer: string): Promise<void> => {
+        await page.fill("#user", "alice");
+        await page.fill("#password", password);
+        await page.click("button");
+        await page.locator("output", { hasText: answer }).waitFor();
+      };
+      await logIn(alice.password, "no app is waiting");
+      // As apps do that show the page within themselves.
+      await page.evaluate(`
+        window.blocked = [];
+        document.addEventListener("securitypolicyviolation", (event) => window.blocked.push(event.blockedURI));
+        window.matrixLogin.onLogin = (response) => {
+          window.told = response;
+          const frame = document.createElement("iframe");
+          frame.setAttribute("src", "js:" + JSON.stringify(response));
+          document.documentElement.appendChild(frame);
+        };
+      `);
+      await logIn("wrong", "Invalid username or password");
+      expect(await page.evaluate("window.told")).toBeUndefined();
+      await logIn(alice.password, "You are logged in as @alice:localhost");
+      const told = JSON.parse(String(await page.evaluate("JSON.stringify(window.told)")));
+      expect(told).toMatchObject({ user_id: alice.userId, device_id: "GHTYAJCE", refresh_token: expect.any(String) });
+      const devices = await clientOf(limited.baseUrl, told.access_token).get("v3/devices/GHTYAJCE");
+      expect(devices.body.display_name).toBe("Old phone");
+      expect(await page.evaluate("window.blocked")).toEqual([]);
+      const unexpected = complaints.slice(complained).filter((text) => !/403|js:/.test(text));
+      expect(unexpected).toEqual([]);
+
+      // Here as well, nobody may guess for long.
+      await page.goto(`${limited.baseUrl}/_matrix/static/client/login/`);
+      await page.evaluate("window.matrixLogin.onLogin = () => { window.told = true; }");
+      for (let guess = 0; guess < 8; guess += 1) {
+        await logIn(`guess ${guess}`, "");
+        await page.waitForFunction("!document.querySelector('button').disabled");
+        if ((await page.textContent("output"))?.includes("Too many")) break;
+      }
+      await logIn(alice.password, "Too many");
+      expect(await page.evaluate("window.told")).toBeUndefined();
+    } finally {
+      await limited.dispose();
+    }
+  }, 90_000);
 
   it("takes a registration token for a client that cannot, and tells the client", async () => {
     const byToken = await startHomeserverProcess({

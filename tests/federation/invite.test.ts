@@ -72,6 +72,30 @@ describe("inviteUser, for a user of another server", () => {
     expect(signersOf(one, roomId)).toEqual(["one.test", "peer.test"]);
   });
 
+  it("calls the invited user as their server does", async () => {
+    acceptInvites();
+    const profile = { displayname: "Eve", avatar_url: "mxc://peer.test/eve", "m.tz": "Europe/Berlin" };
+    peer.on(/\/query\/profile/, () => profile);
+    const roomId = await createRoom();
+    expect((await invite(roomId)).status).toBe(200);
+    const { displayname, avatar_url } = profile;
+    expect((await memberOf(roomId)).body).toEqual({ membership: "invite", reason: "come", displayname, avatar_url });
+  });
+
+  it.each([
+    ["says nothing", () => Response.json({}, { status: 500 })],
+    ["hides its users", () => Response.json({ errcode: "M_FORBIDDEN", error: "no" }, { status: 403 })],
+    ["makes no sense", () => new Response("[")],
+    ["has names that are none", () => ({ displayname: 7, avatar_url: "x".repeat(1_001) })],
+    ["says something else", () => ({ membership: "join", is_direct: true })],
+  ] as const)("goes without a name where the invited user's server %s", async (_what, answer) => {
+    acceptInvites();
+    peer.on(/\/query\/profile/, answer);
+    const roomId = await createRoom();
+    expect((await invite(roomId)).status).toBe(200);
+    expect((await memberOf(roomId)).body).toEqual({ membership: "invite", reason: "come" });
+  });
+
   it("reaches the other servers in the room", async () => {
     acceptInvites();
     const roomId = await createRoom({ preset: "public_chat" });
@@ -146,6 +170,21 @@ describe("inviteUser, for a user of another server", () => {
     const old = await createRoom({ room_version: "2" });
     expect((await invite(old)).status).toBe(200);
     expect((await invite(await createRoom({ room_version: "3" }))).status).toBe(502);
+  });
+
+  it("counts against what a room may send, whoever invites", async () => {
+    acceptInvites();
+    const limited = federation.server("limited.test", { RATE_LIMITS: "on" });
+    const [dave, carol] = [await limited.user("dave"), await limited.user("carol")];
+    const anybody = { preset: "public_chat", power_level_content_override: { invite: 0 } };
+    const roomId = await createRoom(anybody, dave);
+    const path = `v3/rooms/${encodeURIComponent(roomId)}`;
+    expect((await carol.post(`${path}/join`)).status).toBe(200);
+    const statuses: number[] = [];
+    for (const [index, person] of [dave, carol, dave, carol, dave, carol, dave, carol, dave, carol, dave].entries()) {
+      statuses.push((await person.post(`${path}/invite`, { user_id: `@eve${index}:peer.test` })).status);
+    }
+    expect(statuses).toEqual([...Array.from({ length: 10 }, () => 200), 429]);
   });
 
   it("asks nobody when the room does not allow the invite", async () => {

@@ -188,6 +188,22 @@ describe("a join whose worker is lost", () => {
     await expect(room.takeJoinState({ ...input, joinId: lost?.joinId ?? "" })).rejects.toThrow("another has taken");
   });
 
+  it("is over for who waits for it when the other is, whose worker has taken its place", async () => {
+    const resident = new Resident(federation, "example.org", roomOf(5));
+    two.onCall = async (method, call) => {
+      if (method !== "takeJoinState") return call();
+      two.onCall = (_method, next) => next();
+      // The clock is set, so that the lease is over, and the alarm begins the join anew.
+      federation.passTime(11 * minute);
+      for (const { actor, alarmAt } of two.hosts())
+        if (alarmAt !== null && alarmAt <= federation.clock.now()) await actor.onAlarm();
+      return call();
+    };
+    const reply = await join(bob, resident.roomId);
+    expect(reply.status, reply.text).toBe(200);
+    expect(await joinedRooms(bob)).toEqual([resident.roomId]);
+  });
+
   it("is gone on with by the alarm, once all of the room is here", async () => {
     // Told backwards, so that all of it waits for the create event.
     const answer = (told: JsonObject): JsonObject => ({

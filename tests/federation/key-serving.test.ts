@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { minFetchIntervalMs } from "../../actors/server/verify-keys.ts";
 import { fetchKeyRing } from "../../shared/federation-api/key-ring.ts";
-import { isSignedBy, signingKeyCacheMs } from "../../shared/federation-api/keys.ts";
+import { isSignedBy, rotationGraceMs, signingKeyCacheMs } from "../../shared/federation-api/keys.ts";
 import { trusted } from "../../shared/ids.ts";
 import { isObject, type JsonObject, objectField, parseStoredObject, withFields } from "../../shared/json.ts";
 import { canonicalJson } from "../../shared/matrix/canonical-json.ts";
@@ -10,7 +10,7 @@ import { publicKeyOf, verifyEvent } from "../../shared/matrix/signing.ts";
 import { rateLimits } from "../../shared/rate-limit.ts";
 import { federationEndpoints } from "../../workers/gateway/federation/index.ts";
 import { makeRouter } from "../../workers/gateway/router.ts";
-import type { FederatedServer } from "../support/federation.ts";
+import type { FederatedServer, FederatedUser } from "../support/federation.ts";
 import {
   a,
   asked,
@@ -74,6 +74,62 @@ describe("key rotation", () => {
     // Whoever has stolen the old key cannot use it for what is dated later.
     const late = await two.actors.server(us).getVerifyKeys({ keyIds: [old.keyId], validAt: null });
     expect(keysForEvent({ [us]: late }, us, federation.clock.now())?.size).toBe(0);
+  });
+
+  describe("while somebody sends", () => {
+    const invite = (person: FederatedUser, roomId: string) =>
+      person.post(`v3/rooms/${encodeURIComponent(roomId)}/invite`, { user_id: `@bob:${us}` });
+
+    async function roomOf(one: FederatedServer): Promise<{ alice: FederatedUser; roomId: string }> {
+      const alice = await one.user("alice");
+      await one.user("bob");
+      return { alice, roomId: String((await alice.post("v3/createRoom")).body.room_id) };
+    }
+
+    /** The operator replaces the key, and the clock is set, both while a call is under way. */
+    function rotateDuring(one: FederatedServer, wanted: string): void {
+      one.onCall = async (method, call) => {
+        const value = await call();
+        if (method !== wanted) return value;
+        one.onCall = (_method, next) => next();
+        await one.actors.server(us).rotateSigningKey();
+        federation.tick(rotationGraceMs + 1);
+        return value;
+      };
+    }
+
+    async function newestKeyOf(one: FederatedServer, roomId: string): Promise<string | undefined> {
+      const query = "SELECT json FROM events ORDER BY event_nid DESC LIMIT 1";
+      const pdu = parseStoredObject(one.sql("room", roomId).one<{ json: string }>(query)?.json ?? "");
+      return Object.keys(objectField(objectField(pdu, "signatures") ?? {}, us) ?? {})[0];
+    }
+
+    it("signs nothing with a key that was given up during a call", async () => {
+      const one = start();
+      const { alice, roomId } = await roomOf(one);
+      rotateDuring(one, "getMemberProfile");
+      expect((await invite(alice, roomId)).status).toBe(200);
+      expect(await newestKeyOf(one, roomId)).toBe((await one.actors.server(us).getSigningKey()).keyId);
+    });
+
+    it("asks for the key once more where it was given up since it was asked for", async () => {
+      const one = start();
+      const { alice, roomId } = await roomOf(one);
+      one.evict("room", roomId);
+      rotateDuring(one, "getSigningKey");
+      expect((await invite(alice, roomId)).status).toBe(200);
+      expect(await newestKeyOf(one, roomId)).toBe((await one.actors.server(us).getSigningKey()).keyId);
+    });
+
+    it("asks for the key anew where the clock was set back", async () => {
+      const one = start();
+      const { alice, roomId } = await roomOf(one);
+      federation.tick(-4 * rotationGraceMs);
+      await one.actors.server(us).rotateSigningKey();
+      federation.tick(rotationGraceMs + 1);
+      expect((await invite(alice, roomId)).status).toBe(200);
+      expect(await newestKeyOf(one, roomId)).toBe((await one.actors.server(us).getSigningKey()).keyId);
+    });
   });
 
   it("is the administrator's, and requests are signed with the new key within minutes", async () => {

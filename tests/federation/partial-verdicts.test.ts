@@ -144,3 +144,52 @@ describe("a redaction taken while not all of the room was known", () => {
     expect((await bob.get(path)).text).toContain("to be kept");
   });
 });
+
+describe("a server that was taken to be in the room while not all of it was known", () => {
+  /** What was sent to far.test of an event that is not of this server's making. */
+  const sent = ({ eventId }: MatrixEvent): boolean => {
+    const find = "SELECT json ->> '$.hashes.sha256' AS hash FROM events WHERE event_id = ?";
+    const hash = scene.two.sql("room", built.roomId).one<{ hash: string }>(find, eventId)?.hash ?? eventId;
+    return scene.far.received.some(({ path, body }) => path.includes("/send/") && JSON.stringify(body).includes(hash));
+  };
+  const ask = (path: string, query: string) =>
+    scene.far.request(scene.two, "GET", `/_matrix/federation/v1/${path}/${scene.path}?${query}`);
+
+  it("is told that it is not, and may find out why", async () => {
+    const rejoin = byDave({ type: "m.room.member", stateKey: dave, content: { membership: "join" } });
+    await scene.give([rejoin], scene.far);
+    expect(scene.statusOf(rejoin)).toBe("accepted");
+    const last = built.message(built.creator, "by somebody else");
+    await scene.give([last]);
+    await complete();
+    expect(scene.statusOf(rejoin)).toBe("rejected");
+    expect(sent(last)).toBe(true);
+    const state = await ask("state_ids", `event_id=${encodeURIComponent(last.eventId)}`);
+    expect([state.status, state.text.includes(built.lookup("m.room.member", dave)?.eventId ?? "?")]).toEqual([
+      200,
+      true,
+    ]);
+    // That was its last word.
+    const later = built.message(built.creator, "later");
+    await scene.give([later]);
+    await bob.put(`v3/rooms/${scene.path}/send/m.room.message/1`, { body: "for those who are in" });
+    await scene.federation.advance(120 * second);
+    expect(sent(later)).toBe(false);
+    expect(JSON.stringify(scene.far.received)).not.toContain("for those who are in");
+    expect((await ask("state_ids", `event_id=${encodeURIComponent(later.eventId)}`)).status).toBe(403);
+  });
+
+  it("is told nothing when nobody was ever seen of it", async () => {
+    scene.federation.close();
+    built = RoomBuilder.open();
+    scene = new PartialScene(built, { omitsMembers: true });
+    await scene.join(await scene.two.user("bob"));
+    const stays = () => scene.rows("room_servers").filter(({ until_position }) => until_position === null);
+    expect(stays().map(({ server_name }) => server_name)).toEqual(["example.org", "far.test"]);
+    const last = built.message(built.creator, "by somebody else");
+    await scene.give([last]);
+    await complete();
+    expect(stays().map(({ server_name }) => server_name)).toEqual(["example.org"]);
+    expect(sent(last)).toBe(false);
+  });
+});

@@ -116,6 +116,30 @@ describe("a join by a user of another server", () => {
     expect(chain.map((pdu) => pdu.state_key)).toContain(alice.userId);
   });
 
+  it.each([
+    ["v2", "", true],
+    ["v1", "", true],
+    ["v2", "?omit_members=true", false],
+  ] as const)("is answered with whole auth chains by %s%s: %s", async (version, query, isWhole) => {
+    const roomId = await createRoom({ preset: "public_chat", room_version: "12" });
+    const event = signed(objectField((await make("join", roomId)).body, "event") ?? {}, "12");
+    const path = `/_matrix/federation/${version}/send_join/${encodeURIComponent(roomId)}/${encodeURIComponent(event.eventId)}`;
+    const reply = await peer.request(server, "PUT", path + query, event.pdu);
+    const answer = Array.isArray(reply.json) ? reply.json[1] : reply.json;
+    const listed = (name: string) => [field(answer as JsonObject, name)].flat() as JsonObject[];
+    const events = listed("state").map((pdu) => eventFromPdu(pdu, rulesOf("12")));
+    const chain = listed("auth_chain").map(idOf("12"));
+    expect(new Set(chain).size).toBe(chain.length);
+    if (isWhole) {
+      // Also those that are in the state: who does not ask for less is given "All events in the auth chain".
+      const authorizing = new Set([...event.authEvents, ...events.flatMap(({ authEvents }) => authEvents)]);
+      expect([...chain].sort()).toEqual([...authorizing].sort());
+      expect(authorizing.size).toBeGreaterThan(1);
+    } else {
+      expect(chain).toEqual([]);
+    }
+  });
+
   it("answers a repeat as the first time", async () => {
     const roomId = await createRoom({ preset: "public_chat" });
     const event = signed(objectField((await make("join", roomId)).body, "event") ?? {}, "12");

@@ -78,6 +78,23 @@ describe("a knock by a user of another server", () => {
     expect(answer.text).not.toContain("Secret");
   });
 
+  it("is answered as before when it comes again, whatever has become of it and of the room", async () => {
+    const roomId = await createRoom("knock", "12");
+    const knock = await knockOn(roomId, "12");
+    const answer = await send(roomId, knock);
+    expect(answer.text).toContain("Attic");
+    const path = `v3/rooms/${encode(roomId)}`;
+    for (const [type, content] of [
+      ["m.room.name", { name: "Not for them" }],
+      ["m.room.topic", { topic: "Not for them, either" }],
+    ] as const) {
+      expect((await alice.put(`${path}/state/${type}`, content)).status).toBe(200);
+    }
+    expect((await send(roomId, knock)).text).toBe(answer.text);
+    expect((await alice.post(`${path}/ban`, { user_id: bob })).status).toBe(200);
+    expect((await send(roomId, knock)).text).not.toContain("Not for them");
+  });
+
   it.each([
     ["public", "12"],
     ["invite", "12"],
@@ -93,6 +110,11 @@ describe("a knock by a user of another server", () => {
     const made = await make(roomId, ["7", "8"]);
     expect([made.status, made.body.errcode]).toEqual([400, "M_INCOMPATIBLE_ROOM_VERSION"]);
     expect(made.body.room_version).toBe("12");
+  });
+
+  it("is offered to nobody who does not say which room versions they know", async () => {
+    const answer = await make(await createRoom("knock", "12"), []);
+    expect([answer.status, answer.body.errcode]).toEqual([400, "M_MISSING_PARAM"]);
   });
 
   it("is refused to who is banned, and says nothing of the room", async () => {

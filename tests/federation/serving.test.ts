@@ -107,6 +107,9 @@ describe("getRoomStateIds and getRoomState", () => {
       expect(chain.map((event) => event.eventId).sort()).toEqual([...listOfText(ids.body.auth_chain_ids)].sort());
       const known = new Set([...events, ...chain].map((event) => event.eventId));
       for (const event of [...events, ...chain]) for (const id of event.authEvents) expect(known).toContain(id);
+      // "The full set of authorisation events that make up the state of the room": the state's own among them.
+      const authorizing = new Set([...events, ...chain].flatMap((event) => event.authEvents));
+      expect(chain.map((event) => event.eventId).sort()).toEqual([...authorizing].sort());
     },
   );
 
@@ -211,6 +214,14 @@ describe("getMissingPreviousEvents", () => {
     const { depth } = eventAt(room, ids[3] ?? "");
     const body = { earliest_events: [], latest_events: [ids[4] ?? ""], min_depth: depth };
     expect(eventsIn(room, (await ask(room, body)).body.events).map((event) => event.eventId)).toEqual([ids[3]]);
+  });
+
+  it("does not go back from an event that the server says it has", async () => {
+    const room = await shareRoom(federation);
+    const ids: string[] = [];
+    for (let index = 0; index < 3; index += 1) ids.push(await say(room.alice, room.roomId, `message ${index}`));
+    const last = ids[2] ?? "";
+    expect((await ask(room, { earliest_events: [last], latest_events: [last] })).body).toEqual({ events: [] });
   });
 
   it("looks at no more than some of many ids", async () => {

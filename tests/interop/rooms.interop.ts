@@ -44,6 +44,17 @@ describe.each(ways)("%s", (_name, rolesOf) => {
     await untilSameState(alice, bob, roomId);
   });
 
+  it("tells those on the other server how old a message is", async () => {
+    const { host, guest } = rolesOf(pair());
+    const [alice, bob] = [await host.user("alice"), await guest.user("bob")];
+    const roomId = await makeOpenRoom(alice);
+    await joinBy(bob, roomId, host);
+    const eventId = await say(alice, roomId, "just now");
+    const look = () => ok(bob.get(inRoom(roomId, `event/${encodeURIComponent(eventId)}`)));
+    const event = await eventually(look, (found) => found.event_id === eventId);
+    expect(at(event, "unsigned", "age")).toBeTypeOf("number");
+  });
+
   it("carries 100 messages each way, in order, once", async () => {
     const { host, guest } = rolesOf(pair());
     const [alice, bob] = [await host.user("alice"), await guest.user("bob")];

@@ -69,11 +69,32 @@ export const boundMutants: Mutant[] = [
       "no more state than",
     ],
     [
+      "invites that a room sends to other servers",
+      'room.memory.limits.count("rc_invites.per_room");',
+      "",
+      "counts against what a room may send",
+    ],
+    [
       "invites out of rooms that are for this server's users",
       "if (create === null || !isFederated(create.event.content)) {",
       "if (false) {",
       "asks nobody when the room does not allow",
     ],
+  ]),
+  ...mutantsOf("workers/egress/procedures/invite.ts", "tests/federation/invite.test.ts", [
+    [
+      "invites that the room does not allow",
+      "await room.checkInvite({ requester, target, content });",
+      "",
+      "asks nobody when the room does not allow",
+    ],
+    [
+      "what another server says of its user in our event",
+      'for (const name of ["displayname", "avatar_url"]) {',
+      "for (const name of Object.keys(asked.ok ? asked.value : {})) {",
+      "as their server does",
+    ],
+    ["names that are none", "value.length <= maxProfileFieldLength", "true", "has names that are none"],
   ]),
   ...mutantsOf("actors/room/spaces.ts", "tests/security/federation-reads.test.ts", [
     [

@@ -40,6 +40,70 @@ export const clientMutants: Mutant[] = [
       "tests/federation/queries.test.ts",
     ],
   ]),
+  ...mutantsOf("actors/user/sync/finish.ts", "tests/actors/user/room-account-data.test.ts", [
+    [
+      "account data of rooms that the client has",
+      'return since === null || (room.membership === "join" && room.membershipPosition > since);',
+      'return since === null || room.membership === "join";',
+      "changes their name",
+    ],
+    [
+      "account data of rooms that the user comes back to",
+      ' || (room.membership === "join" && room.membershipPosition > since);',
+      ";",
+      "comes back",
+    ],
+    ["account data of rooms that are asked for whole", " || request.fullState", "", "changes their name"],
+  ]),
+  ...mutantsOf("actors/user/sync/rooms.ts", "tests/actors/user/lost-wakes.test.ts", [
+    [
+      "what an answer says of the membership, where the wake was lost",
+      "answers.get(planned.room.roomNid)?.member ?? null",
+      "null",
+      "a user who has come in",
+    ],
+    [
+      "rooms that only an answer shows to be wanted",
+      "return { ...planned, room, isWanted: isWantedBy(request, room) };",
+      "return { ...planned, room };",
+      "in a first answer",
+    ],
+  ]),
+  ...mutantsOf("actors/user/sync/finish.ts", "tests/actors/user/lost-wakes.test.ts", [
+    [
+      "memberships that only an answer tells",
+      "withMembership(room, planned?.room ?? null)",
+      "room",
+      "having been told of it",
+    ],
+  ]),
+  ...mutantsOf("actors/room/store/memberships.ts", "tests/actors/user/room-account-data.test.ts", [
+    [
+      "changes of a profile, which are no joins",
+      "THEN COALESCE(joined_position, stream_position) END",
+      "THEN NULL END",
+      "changes their name",
+    ],
+  ]),
+  ...mutantsOf("actors/room/store/wakes.ts", "tests/actors/room/membership.test.ts", [
+    [
+      "where a membership began, to its user",
+      "COALESCE(m.joined_position, m.stream_position)",
+      "m.stream_position",
+      "where their membership began",
+    ],
+  ]),
+  ...mutantsOf("actors/server/aliases.ts", "tests/actors/server/own-server.test.ts", [
+    [
+      "aliases that exist",
+      "if (tx.aliases.find(alias) !== null) throw",
+      "if (tx.aliases.find(alias)?.roomId !== roomId) throw",
+      "made once",
+    ],
+  ]),
+  ...mutantsOf("actors/user/account-data.ts", "tests/actors/user/account-data.test.ts", [
+    ["markers that two devices move at once", "if (meanwhile === before) {", "if (true) {", "at the same time"],
+  ]),
   ...mutantsOf("actors/user/outbox.ts", "tests/actors/user/to-device.test.ts", [
     [
       "transaction ids of other types of messages to devices",

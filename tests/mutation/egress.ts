@@ -140,6 +140,7 @@ export const egressMutants: Mutant[] = [
       "if (text !== null) return text;",
       "leaves out what cannot",
     ],
+    ["events as large as they may be", " || !hasRoom) return pdu;", ") return pdu;", "how old each event is"],
     ["a day of silence", ", maxRetryAfterMs)", ", Number.MAX_VALUE)", "no more than a day"],
   ]),
 ];

@@ -259,6 +259,12 @@ export const federationMembershipMutants: Mutant[] = [
   ]),
   ...mutantsOf("actors/room/join-state.ts", "tests/federation/resident-knock.test.ts", [
     [
+      "what a room has become since somebody knocked",
+      "room.store.events.byId(eventId)?.stateRootAfter ?? null",
+      "room.store.room.get().stateRoot",
+      "when it comes again",
+    ],
+    [
       "what was redacted, to who knocks",
       "return record === null ? null : prunedEvent(room, record);",
       "return record?.event ?? null;",

@@ -140,7 +140,7 @@ export const federationReadMutants: Mutant[] = [
   ...mutantsOf("actors/room/persist.ts", gaps, [
     ["redactions of the past", "applyRedaction(tx, input.event, placement);", "", "what was redacted"],
   ]),
-  ...mutantsOf("actors/room/spaces.ts", queries, [
+  ...mutantsOf("actors/room/spaces.ts", "tests/federation/space-hierarchy.test.ts", [
     [
       "closed rooms in a hierarchy",
       'return { kind: "closed" };',
@@ -155,7 +155,7 @@ export const federationReadMutants: Mutant[] = [
     ],
   ]),
   ...mutantsOf("actors/directory/search-rooms.ts", queries, [
-    ["rooms for this server's users alone", "if (input.isForServer === true)", "if (false)", "users may join"],
+    ["rooms for this server's users alone", "if (input.isForServer)", "if (false)", "users may join"],
   ]),
   ...mutantsOf("actors/user/openid.ts", queries, [
     ["the end of an OpenID token", "user.clock.now() < expiresTs", "true", "for an hour"],

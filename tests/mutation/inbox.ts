@@ -111,8 +111,8 @@ export const inboxMutants: Mutant[] = [
     ],
     [
       "whose typing and receipts a server tells",
-      "serverNameOf(userId) === origin && ",
-      "",
+      "serverNameOf(userId) === origin && room.store",
+      "room.store",
       "for its own users only, whoever asks",
     ],
     [

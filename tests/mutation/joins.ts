@@ -3,6 +3,7 @@ import { type Mutant, mutantsOf } from "./mutant.ts";
 const verdicts = "tests/federation/partial-verdicts.test.ts";
 const unverified = "tests/federation/unverified-state.test.ts";
 const rejoin = "tests/federation/rejoin.test.ts";
+const past = "tests/federation/partial-past.test.ts";
 const lists = "tests/unit/federation-api/pdu-lists.test.ts";
 
 /** What a join leaves for later: what is not known yet, and what could not be verified. */
@@ -10,8 +11,8 @@ export const joinMutants: Mutant[] = [
   ...mutantsOf("actors/room/replay.ts", verdicts, [
     [
       "what was soft-failed on less knowledge",
-      'if (currentRoot === null) return "accepted";',
-      'if (currentRoot === null) return "accepted"; if (status === "soft_failed") return status;',
+      "isAllowed ? allowedStatus(",
+      'isAllowed ? record.status === "soft_failed" ? record.status : allowedStatus(',
       "is accepted when it is allowed",
     ],
     [
@@ -32,7 +33,73 @@ export const joinMutants: Mutant[] = [
       ";",
       "authorizes others",
     ],
-    ["the index of what was rejected", "indexLate(tx, record);", "{}", "authorizes others"],
+    [
+      "the index of what was rejected",
+      'status !== "rejected") indexLate(tx, record);',
+      'status !== "rejected") {}',
+      "authorizes others",
+    ],
+    [
+      "outside of the graph, what was authorized by what was rejected",
+      "isOver = replayOutliers(room, tx, partialEvent.sequence);",
+      "isOver = true;",
+      "authorizes others",
+      past,
+    ],
+    [
+      "outside of the graph, one part after the other",
+      "return outliers.length < batchSize;",
+      "return true;",
+      "however many",
+      past,
+    ],
+    [
+      "the index of what was rejected outside of the graph",
+      "refusal === null) indexLate(tx, record);",
+      "refusal === null) {}",
+      "authorizes others",
+      past,
+    ],
+    [
+      "what was told of what is looked at anew",
+      "told.map((state) => toldNow(tx, state))",
+      "told.map(({ root }) => root)",
+      "authorizes others",
+      past,
+    ],
+    [
+      "what was told of what is refused now",
+      'const isIn = statusNow(tx, record) !== "rejected";',
+      "const isIn = true;",
+      "none any more",
+      past,
+    ],
+    [
+      "where what is of the past belongs",
+      "const at = past === null ? { streamPosition: position, currentRoot } : placeInPast(tx, past);",
+      "const at = { streamPosition: position, currentRoot };",
+      "shown at its place",
+      past,
+    ],
+    [
+      "that the past is no end of the graph",
+      'status !== "accepted" || partialEvent.past !== null',
+      'status !== "accepted"',
+      "shown at its place",
+      past,
+    ],
+    [
+      "servers that turn out not to be in the room",
+      "sendEnds(tx, { gone: out,",
+      "sendEnds(tx, { gone: [],",
+      "is told that it is not",
+    ],
+    [
+      "waking servers that turn out not to be in the room",
+      "visited: [...servers.visited, ...untold],",
+      "visited: servers.visited,",
+      "is told that it is not",
+    ],
     [
       "a redaction that is none any more",
       'if (was === "accepted") undoRedaction(tx, event);',
@@ -145,6 +212,64 @@ export const joinMutants: Mutant[] = [
       "lets go of an old end",
     ],
   ]),
+  ...mutantsOf("actors/room/partial-state.ts", past, [
+    ["what is outside of the graph", "if (isDoubtful) tx.partialState.noteOutlier(eventId);", "", "authorizes others"],
+    ["where the past is", "if (past !== null) tx.partialState.setPast(eventId, past);", "", "shown at its place"],
+    [
+      "what stands before what was refused",
+      "if (told.length > 0) tx.partialState.setTold(eventId, told);",
+      "",
+      "no obstacle to an event after a gap",
+    ],
+  ]),
+  ...mutantsOf("actors/room/receive.ts", past, [
+    [
+      "outside of the graph, what what is rejected authorizes",
+      "if (rejection !== null) return reject(room, tx, placed, rejection);",
+      "",
+      "authorizes others",
+    ],
+    [
+      "the gap before what was refused",
+      "rejection === null || isPartial(tx);",
+      "rejection === null;",
+      "nor to what is before that",
+    ],
+  ]),
+  ...mutantsOf("actors/room/remote-ephemeral.ts", "tests/federation/partial-receipts.test.ts", [
+    ["receipts of members who are not known yet", "return [...unplaced, ...later];", "return unplaced;", "counts once"],
+    [
+      "receipts of who is no member",
+      "isPartial(store) && store.memberships.find(userId) === null",
+      "store.memberships.find(userId) === null",
+      "not kept where all members",
+    ],
+  ]),
+  ...mutantsOf("actors/room/membership.ts", "tests/federation/partial-members.test.ts", [
+    [
+      "what is done to who is not known yet",
+      'change.action === "ban" ? apply() : whenKnown(room, change, apply)',
+      "apply()",
+      "is put out of the room",
+    ],
+    [
+      "a ban of who is not known yet",
+      'change.action === "ban" ? apply() : whenKnown(room, change, apply)',
+      "whenKnown(room, change, apply)",
+      "is banned at once",
+    ],
+  ]),
+  ...mutantsOf("actors/room/rpc.ts", "tests/federation/partial-members.test.ts", [
+    [
+      "invites of users of other servers who are not known yet",
+      "reply(() => whenKnown(room, input, () => checkInvite(room, input))),",
+      "reply(() => checkInvite(room, input)),",
+      "is not invited",
+    ],
+  ]),
+  ...mutantsOf("actors/room/gaps.ts", past, [
+    ["positions that are kept", "Math.min(taken, kept ?? taken)", "taken", "keeps its place"],
+  ]),
   ...mutantsOf("actors/room/partial-state.ts", rejoin, [
     [
       "old ends of what becomes whole",
@@ -167,6 +292,14 @@ export const joinMutants: Mutant[] = [
       "if (!progress.isRefused) throw new NextServer(progress.reason);\n    join.mayBeTaken = false;",
       "if (!progress.isRefused) throw new NextServer(progress.reason);",
       "holds to a ban",
+    ],
+  ]),
+  ...mutantsOf("workers/egress/procedures/join.ts", "tests/federation/join-crash.test.ts", [
+    [
+      "a worker whose place another has taken",
+      "if (thrown instanceof MatrixError && thrown.status === conflict) return null;",
+      "",
+      "is over for who waits for it",
     ],
   ]),
   ...mutantsOf("actors/room/unverified-state.ts", unverified, [

@@ -9,6 +9,10 @@ const redactions = `${tests}/redactions.test.ts`;
 
 /** The way in for events of other servers. */
 export const receiveMutants: Mutant[] = [
+  ...mutantsOf("actors/room/receive.ts", "tests/federation/inbox.test.ts", [
+    ["ids of what has none", " || signedText(received, rules) !== null;", " || true;", "has a depth beyond"],
+    ["a result for each event", "nameOf(pdu, rules), format.reason", "null, format.reason", "names 21 prev events"],
+  ]),
   ...mutantsOf("actors/room/receive.ts", receive, [
     ["a batch of more than 50", "if (pdus.length > maxPdus) throw", "if (false) throw", "50"],
     [
@@ -32,7 +36,13 @@ export const receiveMutants: Mutant[] = [
       "return room.store.transaction((tx) => checkPdu(room, tx, pdu, receipt));\n  } catch (thrown) { throw thrown;",
       "undo nothing of the others",
     ],
-    ["1. the format", "if (!format.ok) return dropped(null, format.reason);", "", "version 12.*drops no type", poison],
+    [
+      "1. the format",
+      "if (!format.ok) return dropped(nameOf(pdu, rules), format.reason);",
+      "",
+      "version 12.*drops no type",
+      poison,
+    ],
     [
       "another room's event",
       "if (roomIdOf(received, rules) !== room.roomId)",
@@ -42,7 +52,7 @@ export const receiveMutants: Mutant[] = [
     ],
     [
       "what nobody signs",
-      'const received = withoutField(pdu, "unsigned");',
+      '// Nobody signs what stands there.\n  const received = withoutField(pdu, "unsigned");',
       "const received = pdu;",
       "stands in unsigned",
     ],
@@ -111,8 +121,8 @@ export const receiveMutants: Mutant[] = [
     ],
     [
       "4. the auth events",
-      "if (rejection !== null) return reject(room, tx, placed, rejection);",
-      "",
+      "return rejection === null ? placeInGraph(room, tx, input) : reject(room, tx, input, rejection);",
+      "return placeInGraph(room, tx, input);",
       "names none of what would allow it",
     ],
     ["4. an auth event twice", "named.length !== event.authEvents.length", "false", "or one of them twice"],
@@ -150,7 +160,7 @@ export const receiveMutants: Mutant[] = [
     ],
     [
       "what a gap leaves",
-      "if (past === undefined && prev.missing.length > 0) tx.extremities",
+      "if (past === null && isShown && prev.missing.length > 0) tx.extremities",
       "if (false) tx.extremities",
       "with the state that another server tells",
       forks,

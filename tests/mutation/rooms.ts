@@ -96,6 +96,19 @@ export const roomMutants: Mutant[] = [
   ]),
   ...mutantsOf("actors/room/auth-chains.ts", "tests/actors/room/auth-chains.test.ts", [
     ["the budget of a walk", "return this.#left >= 0;", "return true;", "gives up a walk"],
+    ["events that authorize none of the others", "if (!isOfAnother) chain.delete(eventNid);", "", "same auth chains"],
+    [
+      "events that authorize one by a link",
+      "authPosition.sequence <= (linked.get(authPosition.chain) ?? 0));",
+      "false);",
+      "same auth chains",
+    ],
+    [
+      "events that stand before one that they authorize",
+      "(authPosition.sequence < (reach.get(authPosition.chain) ?? 0) ||",
+      "(false ||",
+      "same auth chains",
+    ],
     [
       "links that are needless",
       "const needed = withoutReachable(tx, targets);",

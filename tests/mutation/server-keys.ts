@@ -261,4 +261,8 @@ export const serverKeyMutants: Mutant[] = [
       "asks too often",
     ],
   ]),
+  ...mutantsOf("actors/room/signing.ts", serving, [
+    ["a key that was given up meanwhile", "if (!isGood) throw new OldKey();", "", "since it was asked for"],
+    ["a clock that is set back", "sinceTs <= now && now - sinceTs", "now - sinceTs", "set back"],
+  ]),
 ];

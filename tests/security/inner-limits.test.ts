@@ -6,7 +6,16 @@ import { parseEventId, parseRoomAlias, parseRoomId, parseServerName, parseUserId
 import { parseQuery, queryFilter } from "../../shared/validate.ts";
 import { clientEndpoints } from "../../workers/gateway/client/index.ts";
 import { makeRouter } from "../../workers/gateway/router.ts";
-import { at, idsOf, listAt, messagesInput, positionOf, sync, timelineOf } from "../actors/room/sync-client.ts";
+import {
+  at,
+  contextInput,
+  idsOf,
+  listAt,
+  messagesInput,
+  positionOf,
+  sync,
+  timelineOf,
+} from "../actors/room/sync-client.ts";
 import { alice, createWorld, message, storedPdu, type TestRoom } from "../actors/room/world.ts";
 import { errcodeOf, register, World as UserWorld, alice as userAlice } from "../actors/user/world.ts";
 import { fakeServices, ok } from "../unit/gateway/services.ts";
@@ -99,7 +108,7 @@ describe("all account data of a user", () => {
     expect(await put("t20", rest)).toBe(isAllowed ? "none" : "M_TOO_LARGE");
     expect(await put("t10", 999_000)).toBe("none");
     expect(await put("t20", rest)).toBe("none");
-    expect(await errcodeOf(user.rpc.setFullyRead(trusted.roomId("!a:b"), trusted.eventId("$a")))).toBe("none");
+    expect(await errcodeOf(user.rpc.moveFullyRead(trusted.roomId("!a:b"), trusted.eventId("$a")))).toBe("none");
   });
 });
 
@@ -137,7 +146,7 @@ describe("a page of events", () => {
       expect(timelineOf(await sync(room, alice, null, { filter }))).toHaveLength(Math.min(limit, 1_000));
       const page = await room.rpc.getMessages(messagesInput(alice, { limit }));
       expect(listAt(page, "chunk")).toHaveLength(Math.min(limit, 1_000));
-      const around = { requester: alice, deviceId: null, eventId, limit: 2 * limit, filter: null };
+      const around = contextInput(alice, eventId, { limit: 2 * limit });
       expect(listAt(await room.rpc.getContext(around), "events_before")).toHaveLength(500);
     }
   });

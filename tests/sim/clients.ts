@@ -137,7 +137,7 @@ export class SimClient {
   async #readBack(roomId: RoomId, from: number): Promise<JsonObject | null> {
     const { userId: requester, deviceId } = this;
     const limit = this.#random.int(1, 12);
-    const input = { requester, deviceId, from, to: null, dir: "b" as const, limit, filter: null };
+    const input = { requester, deviceId, from, to: null, dir: "b" as const, limit, filter: null, ignoredUsers: [] };
     try {
       return await this.#services.actors.room(roomId).getMessages(input);
     } catch (thrown) {

@@ -225,8 +225,11 @@ export function checkDead(server: SimServer, name: string, rooms: number): strin
   });
 }
 
-/** From their joining on, a member was told every event, once, in the order of their server. */
-export function checkTimeline(client: SimClient, copy: RoomCopy): string[] {
+/**
+ * From their joining on, a member was told every event, once, in the order of their server.
+ * @param isLarge servers join the room without being told all of it.
+ */
+export function checkTimeline(client: SimClient, copy: RoomCopy, isLarge: boolean): string[] {
   const model = client.rooms.get(trusted.roomId(copy.roomId));
   const isMember = copy.members.get(client.userId) === "join";
   if ((model?.place === "join") !== isMember) {
@@ -245,7 +248,9 @@ export function checkTimeline(client: SimClient, copy: RoomCopy): string[] {
   const actual = items.map((item) => (item.kind === "gap" ? "a gap" : item.eventId));
   const from = actual.lastIndexOf(joined.eventId);
   if (from === -1) return [`${client.label}: was never told of joining`];
-  const told = actual.slice(from);
+  // What was shown while not all of the room was known, and turned out to be none of it, stays with those who have seen it.
+  const isRefused = (eventId: string): boolean => copy.events.get(eventId)?.position === null;
+  const told = actual.slice(from).filter((eventId) => !(isLarge && isRefused(eventId)));
   const difference = expected.findIndex((eventId, index) => told[index] !== eventId);
   if (difference === -1 && told.length === expected.length) return [];
   const spell = (ids: readonly string[]): string => ids.map((id) => copy.events.get(id)?.position ?? id).join(" ");

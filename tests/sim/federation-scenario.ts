@@ -22,6 +22,7 @@ import type { SimServer } from "./federation-server.ts";
 import { Weather } from "./federation-weather.ts";
 import type { ActorKind, KindName } from "./host.ts";
 import { productionKinds } from "./kinds.ts";
+import { omittingMembers } from "./omitted-members.ts";
 import { type Random, seededRandom } from "./random.ts";
 
 export interface FederationOptions {
@@ -61,14 +62,16 @@ export async function runFederation(options: FederationOptions): Promise<Federat
   const random = seededRandom(`federation ${options.seed}`);
   const { kinds = productionKinds, plantEgress } = options;
   const plant = plantEgress === undefined ? {} : { plantEgress };
+  const isLarge = random.fork("size").chance(0.4);
   const network = new Network({
     random: random.fork("network"),
     rates: faultRatesOf(random.fork("rates")),
-    kinds,
+    kinds: isLarge ? { ...kinds, room: omittingMembers(kinds.room) } : kinds,
     ...plant,
   });
   network.scheduler.onTrace = options.onTrace ?? null;
   const run = new Run(network, random, options);
+  run.isLarge = isLarge;
   const violations: string[] = [];
   try {
     await run.play();
@@ -96,6 +99,8 @@ export async function runFederation(options: FederationOptions): Promise<Federat
 class Run {
   readonly ledger = new FederationLedger();
   eventCount = 0;
+  /** Servers join without being told the members. */
+  isLarge = false;
   readonly #network: Network;
   readonly #random: Random;
   readonly #options: FederationOptions;
@@ -282,7 +287,7 @@ class Run {
       copies[0]?.server.world.violations.push(...checkRoom(copies, this.ledger, this.#residents));
       for (const { client, server } of this.#people) {
         const copy = copies.find((each) => each.server === server);
-        if (copy !== undefined) server.world.violations.push(...checkTimeline(client, copy));
+        if (copy !== undefined) server.world.violations.push(...checkTimeline(client, copy, this.isLarge));
       }
       copies[0]?.server.world.violations.push(...checkReceipts(copies, this.#people, this.#residents));
     }

@@ -41,6 +41,8 @@ export class RoomModel {
     // Who is out hears nothing more of who types.
     if (place !== "join") this.typing = [];
     if (place === "invite" || place === "knock") return;
+    // Whoever has thrown away what belonged to a room that they left is given it when they come back.
+    if (place === "join" && !wasJoined) this.accountData.clear();
     const timeline = objectField(section, "timeline") ?? {};
     const events = eventsIn(timeline);
     const previous = stringField(timeline, "prev_batch");

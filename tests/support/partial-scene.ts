@@ -5,11 +5,23 @@ import type { MatrixEvent } from "../../shared/matrix/event.ts";
 import { type FederatedServer, type FederatedUser, Federation } from "./federation.ts";
 import { answerHonestly, type HonestAnswers } from "./honest-answers.ts";
 import { type Misbehaviour, Resident } from "./resident.ts";
-import type { RoomBuilder } from "./room-builder.ts";
+import { RoomBuilder, user } from "./room-builder.ts";
 import { TestPeer } from "./test-peer.ts";
 
 export const second = 1_000;
 export const hour = 3_600 * second;
+
+export const carol = user("@carol:example.org");
+export const dave = user("@dave:far.test");
+
+/** A room of example.org's in which are, beside its creator, carol, dave and three more. */
+export function largeRoom(): RoomBuilder {
+  const built = RoomBuilder.open();
+  built.sendState(built.creator, "m.room.name", { name: "Large" });
+  for (const person of [carol, dave, ...[1, 2, 3].map((index) => user(`@user${index}:example.org`))])
+    built.join(person);
+  return built;
+}
 
 /** Bob of our two.test joins a room of example.org's, in which far.test may be as well. */
 export class PartialScene {

@@ -3,7 +3,9 @@ import { field, isObject, type JsonObject, maxSignedJsonDepth, objectField } fro
 import { parseSignedJson } from "../../shared/json-text.ts";
 import { describeError } from "../../shared/log.ts";
 import { canonicalJson } from "../../shared/matrix/canonical-json.ts";
+import { maxEventBytes } from "../../shared/matrix/event-format.ts";
 import type { OutboundTransaction, PeerRequest } from "../../shared/rpc/egress.ts";
+import type { PduText } from "../../shared/rpc/room-peers.ts";
 import type { DeliveryOutcome } from "../../shared/rpc/server-peer.ts";
 import { readText } from "./bounded-body.ts";
 import type { EgressContext } from "./context.ts";
@@ -66,12 +68,13 @@ function delivered(egress: EgressContext, { destination }: OutboundTransaction, 
  * cannot be signed is left out, so that it holds up nothing else.
  */
 function transactionText(egress: EgressContext, transaction: OutboundTransaction): string {
+  const { destination, txnId, originServerTs } = transaction;
+  const pdus = transaction.pdus.map((pdu) => withAge(pdu, originServerTs));
   const edus = transaction.edus.map((edu) => JSON.stringify(edu));
-  const text = bodyOf(egress, transaction, { pdus: transaction.pdus, edus });
+  const text = bodyOf(egress, transaction, { pdus, edus });
   if (canBeSigned(text)) return text;
-  const { destination, txnId } = transaction;
-  const sound = { pdus: transaction.pdus.filter(canBeSigned), edus: edus.filter(canBeSigned) };
-  const dropped = transaction.pdus.length - sound.pdus.length + edus.length - sound.edus.length;
+  const sound = { pdus: pdus.filter(canBeSigned), edus: edus.filter(canBeSigned) };
+  const dropped = pdus.length - sound.pdus.length + edus.length - sound.edus.length;
   egress.log.error("left out of a transaction what cannot be sent", { destination, txn_id: txnId, dropped });
   return bodyOf(egress, transaction, sound);
 }
@@ -83,6 +86,22 @@ function bodyOf(
 ): string {
   const origin = JSON.stringify(egress.config.serverName);
   return `{"origin":${origin},"origin_server_ts":${originServerTs},"pdus":[${pdus.join(",")}],"edus":[${edus.join(",")}]}`;
+}
+
+/** `,"unsigned":{"age":…}`, with room for any age. */
+const ageBytes = 48;
+
+/**
+ * The event with how old it was when the transaction was made. Each server is to work that out for its clients, but Synapse
+ * tells its clients only what the sender said: without it, theirs take a call of an hour ago for one that rings. Nobody
+ * signs it.
+ */
+function withAge(pdu: PduText, nowMs: number): PduText {
+  const sentTs = field(parseObject(pdu), "origin_server_ts");
+  // What is as large as an event may be has no room for more.
+  const hasRoom = pdu.length * 3 + ageBytes <= maxEventBytes || Buffer.byteLength(pdu) + ageBytes <= maxEventBytes;
+  if (typeof sentTs !== "number" || !Number.isSafeInteger(nowMs - sentTs) || !hasRoom) return pdu;
+  return `${pdu.slice(0, -1)},"unsigned":{"age":${Math.max(0, nowMs - sentTs)}}}`;
 }
 
 function canBeSigned(text: string): boolean {

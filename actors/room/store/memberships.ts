@@ -9,6 +9,8 @@ export interface MembershipRecord {
   /** The member event. */
   readonly eventNid: number;
   readonly streamPosition: number;
+  /** Where the membership began: a joined user's member event may be a later one, by which their profile changed. */
+  readonly beganPosition: number;
   /** A user of this server. */
   readonly isLocal: boolean;
   /** The user left and asked to forget the room. */
@@ -20,11 +22,13 @@ type MembershipRow = {
   membership: Membership;
   event_nid: number;
   stream_position: number;
+  began_position: number;
   is_local: number;
   is_forgotten: number;
 };
 
-const columns = "user_id, membership, event_nid, stream_position, is_local, is_forgotten";
+const columns = `user_id, membership, event_nid, stream_position,
+  COALESCE(joined_position, stream_position) AS began_position, is_local, is_forgotten`;
 
 /** SQL of the table `room_memberships`. */
 export class MembershipsReader {
@@ -167,11 +171,13 @@ export class MembershipsWriter extends MembershipsReader {
   }
 
   /** Sets a user's membership; a new one means that the room is not forgotten. */
-  put(record: Omit<MembershipRecord, "isForgotten">): void {
+  put(record: Omit<MembershipRecord, "beganPosition" | "isForgotten">): void {
     this.sql.run(
       `INSERT INTO room_memberships (user_id, membership, event_nid, stream_position, is_local) VALUES (?, ?, ?, ?, ?)
        ON CONFLICT (user_id) DO UPDATE SET membership = excluded.membership, event_nid = excluded.event_nid,
-         stream_position = excluded.stream_position, is_forgotten = 0`,
+         stream_position = excluded.stream_position, is_forgotten = 0,
+         joined_position = CASE WHEN membership = 'join' AND excluded.membership = 'join'
+           THEN COALESCE(joined_position, stream_position) END`,
       record.userId,
       record.membership,
       record.eventNid,
@@ -191,6 +197,7 @@ function recordOf(row: MembershipRow): MembershipRecord {
     membership: row.membership,
     eventNid: row.event_nid,
     streamPosition: row.stream_position,
+    beganPosition: row.began_position,
     isLocal: row.is_local === 1,
     isForgotten: row.is_forgotten === 1,
   };

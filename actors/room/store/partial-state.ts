@@ -1,88 +1,26 @@
 import type { Sql } from "../../../schema/sql.ts";
 import type { EventId, ServerName } from "../../../shared/ids.ts";
 import type { BegunAnswer } from "../../../shared/rpc/room-joining.ts";
+import type { PlaceInPast } from "../gaps.ts";
 import type { StateRoot } from "../state-tree.ts";
 import type { RoomCaches } from "./cache.ts";
 import type { EventStatus } from "./events.ts";
-
-/** A room not all of which is known. */
-export interface PartialState {
-  /** Stream position of the join. */
-  readonly since: number;
-  /** The state before the join, as it was told. */
-  readonly toldRoot: StateRoot;
-  /** Members were left out, and are to be fetched. */
-  readonly lacksMembers: boolean;
-  /** Until when it is tried to verify the rest, ms since epoch; null: that is not begun. */
-  readonly unverifiedUntilTs: number | null;
-  /** The states here are what follows from all that is known. */
-  readonly isApplied: boolean;
-  /** Who told it. */
-  readonly server: ServerName;
-  readonly workerId: string | null;
-  /** When the alarm finds another worker, where there is none, ms since epoch. */
-  readonly retryTs: number;
-  readonly attempts: number;
-  /** The state that is being fetched, as far as it is here; null: none is. */
-  readonly fetchedRoot: StateRoot;
-  /** The answer that it is of, as far as it was taken; null: none was begun. */
-  readonly begun: BegunAnswer | null;
-  /** The last event whose states are found. */
-  readonly replayed: number;
-  /** The current state after it, and the events that were ends of the graph. */
-  readonly currentRoot: StateRoot;
-  readonly ends: number[];
-}
-
-/** An event that took its place in the graph while members were not known. */
-export interface PartialEvent {
-  readonly sequence: number;
-  readonly eventNid: number;
-  readonly told: StateRoot[];
-  /** A state without all members was told. */
-  readonly isPartial: boolean;
-  /** It was fetched as part of the past, and changed nothing of the present. */
-  readonly isPast: boolean;
-}
-
-/** What an event is found to be once all members are known. */
-export interface Found {
-  readonly status: EventStatus;
-  readonly before: StateRoot;
-  readonly after: StateRoot;
-  readonly current: StateRoot;
-}
-
-type PartialRow = {
-  since_position: number;
-  told_root: number;
-  lacks_members: number;
-  unverified_until: number | null;
-  is_applied: number;
-  server_name: ServerName;
-  worker_id: string | null;
-  retry_ts: number;
-  attempts: number;
-  fetched_root: number | null;
-  fetched_from: ServerName | null;
-  fetched_events: number;
-  fetched_digest: string;
-  replayed: number;
-  current_root: number | null;
-  ends: string;
-};
-
-type EventRow = { sequence: number; event_nid: number; told: string; is_partial: number; is_past: number };
-type FoundRow = {
-  status: EventStatus;
-  root_before: number | null;
-  root_after: number | null;
-  current_root: number | null;
-};
-
-const columns = `since_position, told_root, lacks_members, unverified_until, is_applied, server_name, worker_id, retry_ts, attempts, fetched_root, fetched_from,
-  fetched_events, fetched_digest, replayed, current_root, ends`;
-const eventColumns = "sequence, event_nid, told, is_partial, is_past";
+import {
+  type Changed,
+  columns,
+  type EventRow,
+  eventColumns,
+  type Found,
+  type FoundRow,
+  type PartialEvent,
+  type PartialRow,
+  type PartialState,
+  type PastColumns,
+  partialEventOf,
+  partialStateOf,
+  pastOf,
+  type ToldState,
+} from "./partial-state-rows.ts";
 
 const isEvent = "event_nid = (SELECT event_nid FROM events WHERE event_id = ?)";
 
@@ -142,14 +80,57 @@ export class PartialStateReader {
     return { status: row.status, before: row.root_before, after: row.root_after, current: row.current_root };
   }
 
+  /** Events outside of the graph that came before one of these, and were not looked at, in their order. */
+  outliersBefore(sequence: number, limit: number): number[] {
+    const query = `SELECT event_nid FROM partial_state_outliers WHERE status IS NULL AND after_sequence < ?
+      ORDER BY number LIMIT +?`;
+    return this.sql.all<{ event_nid: number }>(query, sequence, limit).map((row) => row.event_nid);
+  }
+
+  /** Whether events outside of the graph are to be looked at anew. */
+  isAnyOutlier(): boolean {
+    return this.sql.one<{ number: number }>("SELECT number FROM partial_state_outliers LIMIT 1") !== null;
+  }
+
+  /** What an event was found to be in its place in the graph or, where it has none, outside of it; null: as {@link foundOf}. */
+  statusOf(eventNid: number): EventStatus | null {
+    const inPlace = this.foundOf(eventNid);
+    if (inPlace !== null) return inPlace.status;
+    const query = "SELECT status FROM partial_state_outliers WHERE event_nid = ?";
+    return this.sql.one<{ status: EventStatus | null }>(query, eventNid)?.status ?? null;
+  }
+
+  /** Which of these events are to be looked at anew. */
+  doubtfulOf(eventNids: readonly number[]): number[] {
+    const query = `SELECT value AS event_nid FROM json_each(?) WHERE value IN (SELECT event_nid FROM partial_state_events)
+      OR value IN (SELECT event_nid FROM partial_state_outliers)`;
+    return this.sql.all<{ event_nid: number }>(query, JSON.stringify(eventNids)).map((row) => row.event_nid);
+  }
+
+  /** The lowest position in a gap that an event of the past has, also one that is rejected for now; null: there is none. */
+  lowestPast(after: number | null): number | null {
+    const query = "SELECT MIN(past_position) AS position FROM partial_state_events WHERE past_after IS ?";
+    return this.sql.one<{ position: number | null }>(query, after)?.position ?? null;
+  }
+
   /** Events that are not what they were found to be, in their order. */
-  changed(): { eventNid: number; was: EventStatus; isPast: boolean }[] {
+  changed(): Changed[] {
     return this.sql
-      .all<{ event_nid: number; status: EventStatus; is_past: number }>(
-        `SELECT f.event_nid, e.status, f.is_past FROM partial_state_events f JOIN events e ON e.event_nid = f.event_nid
-         WHERE f.status <> e.status ORDER BY f.sequence`,
+      .all<PastColumns & { event_nid: number; status: EventStatus }>(
+        `SELECT f.event_nid, e.status, f.past_position, f.past_after FROM partial_state_events f
+         JOIN events e ON e.event_nid = f.event_nid WHERE f.status <> e.status ORDER BY f.sequence`,
       )
-      .map((row) => ({ eventNid: row.event_nid, was: row.status, isPast: row.is_past === 1 }));
+      .map((row) => ({ eventNid: row.event_nid, was: row.status, past: pastOf(row) }));
+  }
+
+  /** The same of events that have no place in the graph yet. */
+  changedOutliers(): number[] {
+    return this.sql
+      .all<{ event_nid: number }>(
+        `SELECT f.event_nid FROM partial_state_outliers f JOIN events e ON e.event_nid = f.event_nid
+         WHERE f.status <> e.status AND e.state_root_after IS NULL ORDER BY f.number`,
+      )
+      .map((row) => row.event_nid);
   }
 
   /** Servers that were told to be in the room. */
@@ -203,12 +184,13 @@ export class PartialStateWriter extends PartialStateReader {
     this.sql.run(
       "UPDATE partial_state_events SET status = NULL, root_before = NULL, root_after = NULL, current_root = NULL",
     );
+    this.sql.run("UPDATE partial_state_outliers SET status = NULL");
     this.sql.run("DELETE FROM partial_state_servers");
   }
 
   /** More of the state is known that was told before an event. */
   setToldRoot(sequence: number, root: StateRoot): void {
-    const query = "UPDATE partial_state_events SET told = ? WHERE sequence = ?";
+    const query = "UPDATE partial_state_events SET told = ?, told_doubtful = '[]' WHERE sequence = ?";
     this.sql.run(query, JSON.stringify([root]), sequence);
     this.setUnapplied();
   }
@@ -222,7 +204,7 @@ export class PartialStateWriter extends PartialStateReader {
   end(): void {
     if (!this.isOn()) return;
     this.#forget();
-    const tables = ["", "_events", "_servers", "_waiting", "_unverified"];
+    const tables = ["", "_events", "_outliers", "_servers", "_waiting", "_unverified"];
     for (const table of tables) this.sql.run(`DELETE FROM partial_state${table}`);
     this.sql.run("DELETE FROM told_members");
   }
@@ -242,13 +224,28 @@ export class PartialStateWriter extends PartialStateReader {
   }
 
   /** The states that were told of those of an event's prev events that were not here. */
-  setTold(eventId: EventId, told: readonly StateRoot[]): void {
-    const query = `UPDATE partial_state_events SET told = ? WHERE ${isEvent}`;
-    this.sql.run(query, JSON.stringify(told), eventId);
+  setTold(eventId: EventId, told: readonly ToldState[]): void {
+    const query = `UPDATE partial_state_events SET told = ?, told_doubtful = ? WHERE ${isEvent}`;
+    const roots = JSON.stringify(told.map(({ root }) => root));
+    this.sql.run(query, roots, JSON.stringify(told.map(({ doubtful }) => doubtful)), eventId);
   }
 
-  markPast(eventId: EventId): void {
-    this.sql.run(`UPDATE partial_state_events SET is_past = 1 WHERE ${isEvent}`, eventId);
+  setPast(eventId: EventId, { position, after }: PlaceInPast): void {
+    const query = `UPDATE partial_state_events SET past_position = ?, past_after = ? WHERE ${isEvent}`;
+    this.sql.run(query, position, after, eventId);
+  }
+
+  /** Notes an event outside of the graph that is to be looked at anew. */
+  noteOutlier(eventId: EventId): void {
+    this.sql.run(
+      `INSERT OR IGNORE INTO partial_state_outliers (event_nid, after_sequence)
+       SELECT event_nid, (SELECT COALESCE(MAX(sequence), 0) FROM partial_state_events) FROM events WHERE event_id = ?`,
+      eventId,
+    );
+  }
+
+  setOutlierFound(eventNid: number, status: EventStatus): void {
+    this.sql.run("UPDATE partial_state_outliers SET status = ? WHERE event_nid = ?", status, eventNid);
   }
 
   /** What was told of these lacks members. */
@@ -308,7 +305,7 @@ export class PartialStateWriter extends PartialStateReader {
   setFetched(sequence: number, root: StateRoot): void {
     this.dropFetched();
     this.sql.run("UPDATE partial_state SET attempts = 0 WHERE id = 1");
-    const query = "UPDATE partial_state_events SET told = ?, is_partial = 0 WHERE sequence = ?";
+    const query = "UPDATE partial_state_events SET told = ?, told_doubtful = '[]', is_partial = 0 WHERE sequence = ?";
     this.sql.run(query, JSON.stringify([root]), sequence);
   }
 
@@ -321,6 +318,10 @@ export class PartialStateWriter extends PartialStateReader {
          stream_position = CASE WHEN f.status = 'accepted' THEN events.stream_position END
        FROM partial_state_events f WHERE f.event_nid = events.event_nid AND f.status IS NOT NULL`,
     );
+    this.sql.run(
+      `UPDATE events SET status = f.status FROM partial_state_outliers f
+       WHERE f.event_nid = events.event_nid AND f.status IS NOT NULL AND events.state_root_after IS NULL`,
+    );
     this.caches.clear();
   }
 
@@ -328,41 +329,4 @@ export class PartialStateWriter extends PartialStateReader {
     this.caches.writes += 1;
     this.caches.isPartial = null;
   }
-}
-
-function partialStateOf(row: PartialRow): PartialState {
-  return {
-    since: row.since_position,
-    toldRoot: row.told_root,
-    lacksMembers: row.lacks_members === 1,
-    unverifiedUntilTs: row.unverified_until,
-    isApplied: row.is_applied === 1,
-    server: row.server_name,
-    workerId: row.worker_id,
-    retryTs: row.retry_ts,
-    attempts: row.attempts,
-    fetchedRoot: row.fetched_root,
-    begun:
-      row.fetched_from === null
-        ? null
-        : { server: row.fetched_from, events: row.fetched_events, digest: row.fetched_digest },
-    replayed: row.replayed,
-    currentRoot: row.current_root,
-    ends: numbersOf(row.ends),
-  };
-}
-
-function partialEventOf(row: EventRow): PartialEvent {
-  return {
-    sequence: row.sequence,
-    eventNid: row.event_nid,
-    told: numbersOf(row.told),
-    isPartial: row.is_partial === 1,
-    isPast: row.is_past === 1,
-  };
-}
-
-/** Written by this server itself. */
-function numbersOf(text: string): number[] {
-  return JSON.parse(text);
 }

@@ -28,6 +28,7 @@ export type WakeTarget =
       readonly kind: "user";
       readonly userId: UserId;
       readonly membership: Membership;
+      /** Where the membership began. */
       readonly membershipPosition: number;
     }
   /** `since`: where the server began to follow the room; `until`: the last position that is for it, null: it is in the room. */
@@ -69,14 +70,14 @@ export class WakeStore {
   }
 
   #findUser(consumerNid: number): WakeTarget | null {
-    const row = this.#sql.one<{ user_id: UserId; membership: Membership; stream_position: number }>(
-      `SELECT m.user_id, m.membership, m.stream_position FROM consumers c
+    const row = this.#sql.one<{ user_id: UserId; membership: Membership; began_position: number }>(
+      `SELECT m.user_id, m.membership, COALESCE(m.joined_position, m.stream_position) AS began_position FROM consumers c
        JOIN room_memberships m ON m.user_id = c.name
        WHERE c.consumer_nid = ? AND c.kind = 'user'`,
       consumerNid,
     );
     if (row === null) return null;
-    const { user_id: userId, membership, stream_position: membershipPosition } = row;
+    const { user_id: userId, membership, began_position: membershipPosition } = row;
     return { kind: "user", userId, membership, membershipPosition };
   }
 

@@ -7,7 +7,7 @@ export interface UserRoom {
   roomNid: number;
   roomId: RoomId;
   membership: Membership;
-  /** Room position of the event that set the membership. */
+  /** Room position at which the membership began. */
   membershipPosition: number;
   /** Newest room position that a wake spoke of. */
   headHint: number;
@@ -173,10 +173,6 @@ export class RoomsWriter extends RoomsReader {
       room.headKnown,
       room.roomNid,
     );
-  }
-
-  setHeadKnown(roomNid: number, headKnown: number): void {
-    this.sql.run("UPDATE rooms SET head_known = ? WHERE room_nid = ?", headKnown, roomNid);
   }
 
   insertRead(read: { roomNid: number; tokenPosition: number; roomPosition: number }): void {

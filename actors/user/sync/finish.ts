@@ -1,10 +1,11 @@
+import type { RoomId } from "../../../shared/ids.ts";
 import { define, type JsonObject } from "../../../shared/json.ts";
 import { formatSyncToken, type SyncToken } from "../../../shared/matrix/stream-token.ts";
 import type { RoomSyncResult } from "../../../shared/rpc/room.ts";
 import type { SyncResult } from "../../../shared/rpc/user.ts";
 import type { UserContext } from "../context.ts";
 import { blocksInvites } from "../invite-permission.ts";
-import { wakeCountOf } from "../rooms.ts";
+import { followJoin, updateRoom, wakeCountOf, withMembership } from "../rooms.ts";
 import type { UserWriter } from "../store/index.ts";
 import type { RoomRead } from "../store/rooms.ts";
 import { readInbox } from "../to-device.ts";
@@ -30,8 +31,13 @@ const trimEvery = 256;
 
 /** Puts the answer together and records, in the same transaction, what its token has read. */
 export function finishSync(user: UserContext, request: SyncRequest, gathered: Gathered): SyncResult {
-  const { result, isAhead } = user.store.transaction((tx) => {
-    const { position, isAhead } = recordReads(user, tx, gathered, request.since?.position ?? gathered.plannedAt);
+  const { result, isAhead, joined } = user.store.transaction((tx) => {
+    const { position, isAhead, joined } = recordReads(
+      user,
+      tx,
+      gathered,
+      request.since?.position ?? gathered.plannedAt,
+    );
     const rooms = roomSections(user, request, gathered);
     const accountData = globalAccountData(user, request.since?.position ?? null, request.filter);
     const inbox = readInbox(user, request.deviceId, request.since?.toDevicePosition ?? 0, maxToDevice);
@@ -42,8 +48,9 @@ export function finishSync(user: UserContext, request: SyncRequest, gathered: Ga
     if (accountData.length > 0) response.account_data = { events: accountData };
     if (inbox.events.length > 0) response.to_device = { events: inbox.events };
     const isEmpty = Object.keys(rooms).length + accountData.length + inbox.events.length === 0;
-    return { result: { response, nextBatch, isEmpty }, isAhead };
+    return { result: { response, nextBatch, isEmpty }, isAhead, joined };
   });
+  for (const roomId of joined) followJoin(user, roomId);
   // What a room told this device before it woke the user is news to the others, and the wake will find the user knowing.
   if (isAhead) wakeWaiters(user);
   return result;
@@ -54,6 +61,8 @@ interface RecordedReads {
   position: number;
   /** Whether a room was read beyond what its wakes have spoken of. */
   isAhead: boolean;
+  /** Rooms of which only the answers told that the user has come in. */
+  joined: RoomId[];
 }
 
 /**
@@ -65,12 +74,15 @@ function recordReads(user: UserContext, tx: UserWriter, gathered: Gathered, sinc
   for (const planned of gathered.plan) reads.set(planned.room.roomNid, readPositionOf(planned, gathered.answers));
   const plan = new Map(gathered.plan.map((planned) => [planned.room.roomNid, planned]));
   const changed: { roomNid: number; roomPosition: number }[] = [];
+  const joined: RoomId[] = [];
   let isOvertaken = false;
   let isAhead = false;
   for (const room of tx.rooms.readsAt(Number.MAX_SAFE_INTEGER)) {
     const planned = plan.get(room.roomNid);
-    const headKnown = knownAfter(user, room, planned, gathered.answers.get(room.roomNid));
-    if (headKnown > room.headKnown) tx.rooms.setHeadKnown(room.roomNid, headKnown);
+    const answer = gathered.answers.get(room.roomNid);
+    const headKnown = knownAfter(user, room, planned, answer);
+    const known = { ...withMembership(room, planned?.room ?? null), headKnown };
+    if (updateRoom(user, tx, room, known)) joined.push(room.roomId);
     if (headKnown > Math.max(room.headKnown, room.headHint)) isAhead = true;
     const roomPosition = reads.get(room.roomNid) ?? null;
     if (planned?.isWanted !== false && (roomPosition ?? 0) < headKnown) isOvertaken = true;
@@ -91,7 +103,7 @@ function recordReads(user: UserContext, tx: UserWriter, gathered: Gathered, sinc
     const next = tx.streams.next();
     for (const { roomNid } of untold) tx.rooms.setForgottenAt(roomNid, next);
   }
-  return { position: tokenPosition, isAhead };
+  return { position: tokenPosition, isAhead, joined };
 }
 
 /** Up to where answers have read a room for certain, this one included. */
@@ -137,10 +149,11 @@ function roomSection(
   answer: RoomSyncResult | null,
 ): { place: string; section: JsonObject } | null {
   if (!planned.isWanted) return null;
-  const isNew = isNewToClient(planned, answer);
-  // A room that could not be asked still has its account data: the token goes past it.
-  if (isNew && planned.isAsked && answer === null) return null;
-  const since = isNew ? null : (request.since?.position ?? null);
+  // A room that could not be asked still has its account data, because the token goes past it; not where the user has
+  // come in since: its next answer will give all of it.
+  const isNew = isNewToClient(planned);
+  if (planned.isAsked && answer === null && isNew) return null;
+  const since = isNew || request.fullState ? null : (request.since?.position ?? null);
   const events = roomAccountData(user, planned.room.roomId, { since, filter: request.filter });
   const hasNews = events.length > 0 && planned.room.membership === "join";
   const place = answer?.place ?? (hasNews ? "join" : null);
@@ -153,10 +166,7 @@ function roomSection(
   return { place, section: selectSectionFields(whole, request.filter.eventFields) };
 }
 
-/** Whether the client has not had the room yet, or not since the user joined: it is then given all account data. */
-function isNewToClient(planned: PlannedRoom, answer: RoomSyncResult | null): boolean {
-  const { since, room } = planned;
-  if (since === null) return true;
-  if (room.membership === "join") return room.membershipPosition > since;
-  return answer?.place === "join";
+/** Whether the client has not had the room yet, or not since the user joined. */
+function isNewToClient({ since, room }: PlannedRoom): boolean {
+  return since === null || (room.membership === "join" && room.membershipPosition > since);
 }

@@ -5,7 +5,7 @@ import type { RoomSyncResult } from "../../../shared/rpc/room.ts";
 import type { SyncInput } from "../../../shared/rpc/user.ts";
 import { getIgnoredUsers, getPushRules } from "../account-data.ts";
 import type { UserContext } from "../context.ts";
-import { wakeCountOf } from "../rooms.ts";
+import { wakeCountOf, withMembership } from "../rooms.ts";
 import type { RoomRead } from "../store/rooms.ts";
 import type { RequestFilter } from "./filter.ts";
 
@@ -54,16 +54,31 @@ function planRoom(room: RoomRead, request: SyncRequest): Omit<PlannedRoom, "wake
   const head = Math.max(room.headHint, room.headKnown);
   const isBehind = room.headHint > room.headKnown;
   const since = request.since === null ? null : room.readPosition;
-  const isWanted = choosesRoom(request.filter.room, room.roomId) && isShown(room, request);
+  const isWanted = isWantedBy(request, room);
   // A room that nobody wants to see is still asked when it has woken the user: only that lets it wake the user again.
   if (!isWanted) return { room, since, isAsked: isBehind, isWanted };
   return { room, since, isAsked: since === null || head > since || isBehind || request.fullState, isWanted };
 }
 
 /** A first answer leaves out rooms that the user has left, unless the filter asks for them. */
-function isShown(room: RoomRead, request: SyncRequest): boolean {
-  const hasLeft = room.membership === "leave" || room.membership === "ban";
-  return !hasLeft || request.since !== null || request.filter.room.includeLeave;
+function isWantedBy({ since, filter }: SyncRequest, { roomId, membership }: RoomRead): boolean {
+  const hasLeft = membership === "leave" || membership === "ban";
+  return choosesRoom(filter.room, roomId) && (!hasLeft || since !== null || filter.room.includeLeave);
+}
+
+/** The plan, with what the rooms have said of the user's membership: the wakes that should have told it may have been lost. */
+export function asAnswered(
+  request: SyncRequest,
+  plan: readonly PlannedRoom[],
+  answers: ReadonlyMap<number, RoomSyncResult>,
+): PlannedRoom[] {
+  return plan.map((planned) => {
+    const room = {
+      ...planned.room,
+      ...withMembership(planned.room, answers.get(planned.room.roomNid)?.member ?? null),
+    };
+    return { ...planned, room, isWanted: isWantedBy(request, room) };
+  });
 }
 
 /**

@@ -13,7 +13,7 @@ import type { UserContext } from "../context.ts";
 import { acknowledgeInbox, hasInboxAfter } from "../to-device.ts";
 import { resolveFilter } from "./filter.ts";
 import { finishSync } from "./finish.ts";
-import { askRooms, planRooms } from "./rooms.ts";
+import { asAnswered, askRooms, planRooms } from "./rooms.ts";
 
 /** @throws MatrixError M_INVALID_PARAM for a token that this server did not make, or a filter that does not exist. */
 export async function sync(user: UserContext, input: SyncInput): Promise<SyncResult> {
@@ -26,7 +26,7 @@ export async function sync(user: UserContext, input: SyncInput): Promise<SyncRes
   const plannedAt = user.store.streams.head();
   const plan = planRooms(user, request);
   const answers = await askRooms(user, request, plan);
-  return finishSync(user, request, { plan, plannedAt, answers });
+  return finishSync(user, request, { plan: asAnswered(request, plan, answers), plannedAt, answers });
 }
 
 /**

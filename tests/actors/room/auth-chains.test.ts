@@ -1,5 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { authDifferenceOf, conflictedSubgraphOf, indexAuthChain } from "../../../actors/room/auth-chains.ts";
+import {
+  authChainOf,
+  authDifferenceOf,
+  conflictedSubgraphOf,
+  indexAuthChain,
+} from "../../../actors/room/auth-chains.ts";
 import type { EventRecord } from "../../../actors/room/store/events.ts";
 import type { RoomTransaction } from "../../../actors/room/store/index.ts";
 import { trusted } from "../../../shared/ids.ts";
@@ -90,6 +95,20 @@ const sorted = (nids: Iterable<number> | null): number[] | null =>
   nids === null ? null : [...nids].sort((a, b) => a - b);
 
 describe("the index of auth chains", () => {
+  it("finds the same auth chains of many events as a plain walk, those of them that authorize others included", () => {
+    for (let seed = 1; seed <= 100; seed += 1) {
+      const random = randomOf(seed);
+      const graph = randomGraph(random, 10 + random(60));
+      const room = emptyRoom();
+      const some = store(room, graph).filter(() => random(3) === 0);
+      const plain = chainOf(
+        graph,
+        some.flatMap(({ eventNid }) => graph[eventNid - 1] ?? []),
+      );
+      expect([seed, sorted(authChainOf(room.context.store, some))]).toEqual([seed, sorted(plain)]);
+    }
+  });
+
   it("finds the same auth difference and conflicted subgraph as a plain walk", () => {
     for (let seed = 1; seed <= 500; seed += 1) {
       const random = randomOf(seed);

@@ -1,13 +1,14 @@
 import { describe, expect, it } from "vitest";
 import { writeDirectoryMembers, writeRoomSummary } from "../../../actors/directory/rooms.ts";
 import { ensureDirectorySchema } from "../../../actors/directory/schema.ts";
-import { type PublicRoomsQuery, searchPublicRooms } from "../../../actors/directory/search-rooms.ts";
+import { searchPublicRooms } from "../../../actors/directory/search-rooms.ts";
 import { searchUsers } from "../../../actors/directory/search-users.ts";
 import { writeDirectoryUser } from "../../../actors/directory/users.ts";
 import { onRoomAlarm } from "../../../actors/room/maintenance.ts";
 import { roomSummaryOf } from "../../../actors/room/summary.ts";
 import { trusted, type UserId } from "../../../shared/ids.ts";
 import type { JsonObject } from "../../../shared/json.ts";
+import type { PublicRoomsQuery } from "../../../shared/rpc/server.ts";
 import { type NodeDirectory, openNodeDirectory } from "../../support/node-directory.ts";
 import { listAt } from "./sync-client.ts";
 import {
@@ -34,7 +35,8 @@ function begin(): { world: World; directory: NodeDirectory } {
 const published = { preset: "public_chat", visibility: "public" } as const;
 
 function query(directory: NodeDirectory, changes: Partial<PublicRoomsQuery> = {}): Promise<JsonObject> {
-  return searchPublicRooms(directory, { limit: 100, since: null, searchTerm: null, roomTypes: null, ...changes });
+  const all = { limit: 100, since: null, searchTerm: null, roomTypes: null, isForServer: false };
+  return searchPublicRooms(directory, { ...all, ...changes });
 }
 
 async function namesOf(directory: NodeDirectory, changes: Partial<PublicRoomsQuery> = {}): Promise<unknown[]> {

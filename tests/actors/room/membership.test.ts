@@ -346,6 +346,23 @@ describe("updateMemberProfile", () => {
     expect(memberContent(room, bob)).toEqual({ membership: "leave" });
   });
 
+  it("is no joining: the user is told where their membership began", async () => {
+    const world = createWorld();
+    const room = await world.create({ preset: "public_chat" });
+    const wakeOf = async (act: () => Promise<unknown>) => {
+      world.wakes.length = 0;
+      await act();
+      await world.settle();
+      return world.wakes.findLast(({ userId }) => userId === bob)?.wake;
+    };
+    const joined = await wakeOf(() => room.rpc.changeMembership(membership("join", bob)));
+    const renamed = await wakeOf(() => room.rpc.updateMemberProfile(bob, { displayname: "Bob" }, 1));
+    expect(renamed?.membershipPosition).toBe(joined?.head);
+    await room.rpc.changeMembership(membership("leave", bob));
+    const back = await wakeOf(() => room.rpc.changeMembership(membership("join", bob)));
+    expect(back?.membershipPosition).toBe(back?.head);
+  });
+
   it("takes no older version after a newer one, also where the newer one changed nothing", async () => {
     const world = createWorld();
     const room = await world.create({ preset: "public_chat" });

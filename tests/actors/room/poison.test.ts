@@ -19,6 +19,7 @@ import { signEvent } from "../../../shared/matrix/signing.ts";
 import { RoomBuilder, testKeyOf, user } from "../../support/room-builder.ts";
 import { currentLines, endsOf, foreignRoom, give, otherServer, statusOf, testKeys } from "./foreign.ts";
 import { joinHere } from "./foreign-scene.ts";
+import { messagesInput } from "./sync-client.ts";
 import { alice as local, message, type TestRoom } from "./world.ts";
 
 const alice = user("@alice:example.org");
@@ -105,7 +106,7 @@ async function stillWorks(built: RoomBuilder, room: TestRoom): Promise<void> {
   const { eventId } = await room.rpc.sendEvent(message(local, "well, too"));
   expect(endsOf(room)).toEqual([eventId]);
   currentLines(room);
-  const page = { requester: local, deviceId: null, from: null, to: null, dir: "b" as const, limit: 5, filter: null };
+  const page = messagesInput(local, { limit: 5 });
   expect(JSON.stringify(await room.rpc.getMessages(page))).toContain(eventId);
 }
 
@@ -210,7 +211,7 @@ describe("events made to mislead", () => {
     const stored = storedText(room, event.eventId);
     expect(stored).toBe(canonicalJson(event.pdu, ["unsigned"]));
     expect(await give(room, [parseStoredObject(stored)])).toMatchObject([{ kind: "duplicate" }]);
-    const page = { requester: local, deviceId: null, from: null, to: null, dir: "b" as const, limit: 5, filter: null };
+    const page = messagesInput(local, { limit: 5 });
     const served = JSON.stringify(await room.rpc.getMessages(page));
     expect(served).toContain("the last");
     for (const hidden of ["the first", "smuggled", "mallory"]) expect(served).not.toContain(hidden);

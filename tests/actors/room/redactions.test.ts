@@ -4,6 +4,7 @@ import type { MatrixEvent } from "../../../shared/matrix/event.ts";
 import { user } from "../../support/room-builder.ts";
 import { give } from "./foreign.ts";
 import { alice, bob, joinHere, kinds, resigned, scene } from "./foreign-scene.ts";
+import { messagesInput } from "./sync-client.ts";
 import { alice as local, type TestRoom } from "./world.ts";
 
 describe("redactions", () => {
@@ -69,15 +70,7 @@ describe("redactions", () => {
     expect(redactedBy(room, second.eventId)).toBe(first.eventId);
     expect(redactedBy(room, self.eventId)).toBeNull();
     await joinHere(built, room, local);
-    const page = await room.rpc.getMessages({
-      requester: local,
-      deviceId: null,
-      from: null,
-      to: null,
-      dir: "b",
-      limit: 50,
-      filter: null,
-    });
+    const page = await room.rpc.getMessages(messagesInput(local, { limit: 50 }));
     expect(JSON.stringify(page)).toContain(first.eventId);
   });
 

@@ -1,8 +1,8 @@
-import { trusted, type UserId } from "../../../shared/ids.ts";
+import { type EventId, trusted, type UserId } from "../../../shared/ids.ts";
 import { isObject, type JsonObject, type JsonValue } from "../../../shared/json.ts";
 import { defaultPushRules } from "../../../shared/matrix/push/default-rules.ts";
 import { parseRoomToken } from "../../../shared/matrix/stream-token.ts";
-import type { MessagesInput, RoomSyncInput, RoomSyncResult } from "../../../shared/rpc/room.ts";
+import type { EventContextInput, MessagesInput, RoomSyncInput, RoomSyncResult } from "../../../shared/rpc/room.ts";
 import type { TestRoom } from "./world.ts";
 
 /** A user's request for what is new in a room since a position. */
@@ -32,7 +32,25 @@ export function sync(
 }
 
 export function messagesInput(requester: UserId, changes: Partial<MessagesInput> = {}): MessagesInput {
-  return { requester, deviceId: null, from: null, to: null, dir: "b", limit: 10, filter: null, ...changes };
+  return {
+    requester,
+    deviceId: null,
+    from: null,
+    to: null,
+    dir: "b",
+    limit: 10,
+    filter: null,
+    ignoredUsers: [],
+    ...changes,
+  };
+}
+
+export function contextInput(
+  requester: UserId,
+  eventId: EventId,
+  changes: Partial<EventContextInput> = {},
+): EventContextInput {
+  return { requester, deviceId: null, eventId, limit: 10, filter: null, ignoredUsers: [], ...changes };
 }
 
 /** The value at a path; null when something on the way is missing. */

@@ -295,6 +295,7 @@ describe("syncRoom of somebody who is not joined", () => {
     const leaving = head();
     await say(room, alice, "never");
     await room.rpc.sendEvent(state(alice, "m.room.topic", { topic: "never" }));
+    await room.rpc.updateMemberProfile(alice, { displayname: "Never" }, 1);
     const answer = await sync(room, bob, readPosition);
     expect(answer).toMatchObject({ place: "leave", readPosition: leaving, leftUsers: [alice] });
     expect(bodiesOf(timelineOf(answer))).toEqual(["one", `m.room.member|${bob}`]);
@@ -344,6 +345,7 @@ describe("syncRoom of somebody who is not joined", () => {
     expect(await sync(nowhere, bob, 7)).toEqual({
       readPosition: 7,
       place: null,
+      member: null,
       section: {},
       joinedUsers: [],
       leftUsers: [],

@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { type EventId, trusted } from "../../../shared/ids.ts";
 import type { JsonObject } from "../../../shared/json.ts";
 import type { MessagesInput } from "../../../shared/rpc/room.ts";
-import { at, bodiesOf, idsOf, listAt, messagesInput, positionOf } from "./sync-client.ts";
+import { at, bodiesOf, contextInput, idsOf, listAt, messagesInput, positionOf } from "./sync-client.ts";
 import { alice, bob, carol, createWorld, membership, message, refusalOf, state, type TestRoom } from "./world.ts";
 
 const range = (from: number, to: number): string[] =>
@@ -96,9 +96,8 @@ describe("getRoomEvents", () => {
     const page = await messages(busy.room, { limit: 100, ignoredUsers: [bob] });
     expect(idsOf(listAt(page, "chunk"))).not.toContain(eventId);
     expect(bodiesOf(listAt(page, "chunk"))).toContain(`m.room.member|${bob}`);
-    const context = { requester: alice, deviceId: null, eventId, limit: 4, filter: null };
     const last = await rpc.sendEvent(message(alice, "last"));
-    const around = await rpc.getContext({ ...context, eventId: last.eventId, ignoredUsers: [bob] });
+    const around = await rpc.getContext(contextInput(alice, last.eventId, { limit: 4, ignoredUsers: [bob] }));
     expect(idsOf(listAt(around, "events_before"))).not.toContain(eventId);
   });
 
@@ -158,7 +157,7 @@ describe("getEventContext", () => {
     const { room, ids, head } = await busyRoom();
     const eventId = ids[9] ?? trusted.eventId("$");
     const ask = (limit: number, filter: JsonObject | null = null): Promise<JsonObject> =>
-      room.rpc.getContext({ requester: alice, deviceId: null, eventId, limit, filter });
+      room.rpc.getContext(contextInput(alice, eventId, { limit, filter }));
     const context = await ask(5);
     expect(bodiesOf(listAt(context, "events_before"))).toEqual(["m9", "m8"]);
     expect(bodiesOf(listAt(context, "events_after"))).toEqual(["m11", "m12", "m13"]);
@@ -184,23 +183,22 @@ describe("getEventContext", () => {
     const room = await world.create({ preset: "public_chat", topic: "old" });
     const { eventId } = await room.rpc.sendEvent(message(alice, "then"));
     await room.rpc.sendEvent(state(alice, "m.room.topic", { topic: "new" }));
-    const ask = { requester: alice, deviceId: null, eventId, filter: null };
     const topicOf = (context: JsonObject): unknown =>
       listAt(context, "state").find((event) => event.type === "m.room.topic")?.content;
-    expect(topicOf(await room.rpc.getContext({ ...ask, limit: 0 }))).toMatchObject({ topic: "old" });
-    expect(topicOf(await room.rpc.getContext({ ...ask, limit: 4 }))).toMatchObject({ topic: "new" });
+    expect(topicOf(await room.rpc.getContext(contextInput(alice, eventId, { limit: 0 })))).toMatchObject({
+      topic: "old",
+    });
+    expect(topicOf(await room.rpc.getContext(contextInput(alice, eventId, { limit: 4 })))).toMatchObject({
+      topic: "new",
+    });
   });
 
   it("knows nothing of events that the user may not see", async () => {
     const { room, ids } = await busyRoom();
     const eventId = ids[0] ?? trusted.eventId("$");
-    const ask = { deviceId: null, limit: 5, filter: null };
-    expect(await refusalOf(room.rpc.getContext({ ...ask, requester: carol, eventId }))).toEqual([404, "M_NOT_FOUND"]);
+    expect(await refusalOf(room.rpc.getContext(contextInput(carol, eventId)))).toEqual([404, "M_NOT_FOUND"]);
     const unknown = trusted.eventId("$unknown");
-    expect(await refusalOf(room.rpc.getContext({ ...ask, requester: alice, eventId: unknown }))).toEqual([
-      404,
-      "M_NOT_FOUND",
-    ]);
+    expect(await refusalOf(room.rpc.getContext(contextInput(alice, unknown)))).toEqual([404, "M_NOT_FOUND"]);
   });
 });
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { type DeviceId, type EventId, trusted, type UserId } from "../../../shared/ids.ts";
 import type { JsonObject } from "../../../shared/json.ts";
-import { at, bodiesOf, listAt, messagesInput } from "./sync-client.ts";
+import { at, bodiesOf, contextInput, listAt, messagesInput } from "./sync-client.ts";
 import {
   alice,
   bob,
@@ -147,7 +147,7 @@ describe("client events", () => {
     const answers: unknown[] = [
       event,
       await room.rpc.getMessages(messagesInput(bob, { limit: 50 })),
-      await room.rpc.getContext({ requester: bob, deviceId: null, eventId: target, limit: 20, filter: null }),
+      await room.rpc.getContext(contextInput(bob, target, { limit: 20 })),
       await room.rpc.getState(bob),
       await room.rpc.getStateEvent(bob, "m.room.name", ""),
     ];

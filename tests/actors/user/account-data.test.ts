@@ -46,11 +46,18 @@ describe("account data", () => {
     }
   });
 
-  it("moves the fully read marker", async () => {
+  it("moves the fully read marker, and not back, whoever says at the same time how far they have read", async () => {
     const world = await withAlice();
-    await world.user(alice).rpc.setFullyRead(room("one"), trusted.eventId("$event"));
-    const content = await world.user(alice).rpc.getAccountData(room("one"), "m.fully_read");
-    expect(content).toEqual({ event_id: "$event" });
+    const { rpc } = world.user(alice);
+    const move = (...eventIds: string[]) =>
+      Promise.all(eventIds.map((eventId) => rpc.moveFullyRead(room("one"), trusted.eventId(eventId))));
+    const stored = () => rpc.getAccountData(room("one"), "m.fully_read");
+    await move("$2");
+    expect(await stored()).toEqual({ event_id: "$2" });
+    await move("$1");
+    expect(await stored()).toEqual({ event_id: "$2" });
+    await move("$3", "$5", "$4");
+    expect(await stored()).toEqual({ event_id: "$5" });
   });
 
   it("serves the default push rules until the user has some", async () => {

@@ -11,7 +11,7 @@ import { userMigrations } from "../../../schema/user/index.ts";
 import { systemRandom } from "../../../shared/clock.ts";
 import { type Config, parseConfig, type Variables } from "../../../shared/env.ts";
 import { errors } from "../../../shared/errors.ts";
-import { type DeviceId, type RoomId, trusted, type UserId } from "../../../shared/ids.ts";
+import { type DeviceId, type EventId, type RoomId, trusted, type UserId } from "../../../shared/ids.ts";
 import type { JsonObject } from "../../../shared/json.ts";
 import type { LogFields } from "../../../shared/log.ts";
 import { type Actors, actorsOf } from "../../../shared/rpc/actors.ts";
@@ -189,6 +189,8 @@ function fakeRoom(rooms: FakeRooms, roomId: RoomId): object {
         rooms.membershipChanges.push({ roomId, input });
         return { eventId: trusted.eventId("$changed") };
       }),
+    // Events are named by when they came.
+    isAfter: (_userId: UserId, eventId: EventId, other: EventId | null) => reply(() => eventId > (other ?? "")),
     findReplacedRoom: () => reply(() => rooms.replaced.get(roomId) ?? null),
     updateMemberProfile: (userId: UserId, profile: JsonObject, version: number) =>
       reply(() => {

@@ -16,7 +16,8 @@ describe("room aliases", () => {
     expectOk(await alice.get(path`v3/rooms/${roomId}/aliases`), { aliases: ["#café/1:localhost"] });
     expectError(await bob.get(path`v3/rooms/${roomId}/aliases`), 403, "M_FORBIDDEN");
     const other = await roomOf(alice);
-    expectError(await alice.put(at, { room_id: other }), 409, "M_UNKNOWN");
+    for (const taken of [roomId, other]) expectError(await alice.put(at, { room_id: taken }), 409, "M_UNKNOWN");
+    expectOk(await alice.get(path`v3/rooms/${roomId}/aliases`), { aliases: ["#café/1:localhost"] });
     expectError(await bob.delete(at), 403, "M_FORBIDDEN");
     expectOk(await alice.delete(at), {});
     expectError(await alice.delete(at), 404, "M_NOT_FOUND");

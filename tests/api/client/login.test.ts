@@ -15,6 +15,20 @@ describe("getLoginFlows", () => {
   });
 });
 
+describe("getLoginFallback", () => {
+  it("is a page that runs its own script, sends to this server, and nothing else", async () => {
+    for (const path of ["/_matrix/static/client/login/", "/_matrix/static/client/login?device_id=%3Cscript%3E"]) {
+      const { status, headers, text } = await server.anybody().get(path);
+      expect([status, headers.get("Content-Type")]).toEqual([200, "text/html; charset=utf-8"]);
+      expect(headers.get("Content-Security-Policy")).toMatch(
+        /^default-src 'none'; style-src 'sha256-\S+'; script-src 'sha256-\S+'; connect-src 'self'; frame-src js:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'$/,
+      );
+      expect(text).toContain("window.matrixLogin.onLogin(");
+      expect(text.match(/<script/g)).toHaveLength(1);
+    }
+  });
+});
+
 describe("login", () => {
   it("takes a user id, a localpart, and the deprecated form", async () => {
     const alice = await server.user("alice");

@@ -62,6 +62,32 @@ describe("deliver", () => {
     expect(verifyRequest(request, signatures, new Map([[key.keyId, publicKeyOf(key)]]))).toBe(true);
   });
 
+  it("says how old each event is, beside what is signed, where it has room for that", async () => {
+    const event = (fields: object) => JSON.stringify({ depth: 1, ...fields });
+    const sizeOf = (n: number) => event({ x: `!${"é".repeat(n)}`, origin_server_ts: 900 });
+    const whole = 32_747;
+    expect(Buffer.byteLength(sizeOf(whole))).toBe(65_536);
+    const { world } = await send(status(200), {
+      pdus: [
+        event({ origin_server_ts: 400 }),
+        event({ origin_server_ts: 5_000 }),
+        event({ origin_server_ts: "1" }),
+        sizeOf(whole),
+        sizeOf(whole - 30),
+      ],
+    });
+    const body = world.attempts[0]?.body ?? "";
+    const sent: { unsigned?: { age: number } }[] = JSON.parse(body).pdus;
+    expect(sent.map(({ unsigned }) => unsigned)).toEqual([
+      { age: 600 },
+      { age: 0 },
+      undefined,
+      undefined,
+      { age: 100 },
+    ]);
+    for (const pdu of sent) expect(Buffer.byteLength(JSON.stringify(pdu))).toBeLessThanOrEqual(65_536);
+  });
+
   it("has delivered where single events were refused, or the answer's body is of no use", async () => {
     const refused = await send(status(200, { pdus: { $a: { error: "no" }, $b: {} } }));
     expect(refused.outcome).toEqual({ kind: "delivered" });

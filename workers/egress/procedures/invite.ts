@@ -3,11 +3,12 @@ import { parseAnswer } from "../../../shared/federation-api/handshakes.ts";
 import { inviteRequest, parseInviteAnswer } from "../../../shared/federation-api/invites.ts";
 import { fetchKeyRing } from "../../../shared/federation-api/key-ring.ts";
 import { mayTalkTo } from "../../../shared/federation-api/peers.ts";
-import { type EventId, type RoomId, type ServerName, serverNameOf } from "../../../shared/ids.ts";
-import { isObject, type JsonObject, objectField, withFields } from "../../../shared/json.ts";
+import { queryProfile } from "../../../shared/federation-api/query.ts";
+import { type EventId, type RoomId, type ServerName, serverNameOf, type UserId } from "../../../shared/ids.ts";
+import { isObject, type JsonObject, objectField, stringField, withFields } from "../../../shared/json.ts";
 import { rulesFor } from "../../../shared/matrix/room-version.ts";
 import { signingKeyIds, verifyEvent } from "../../../shared/matrix/signing.ts";
-import type { PeerAnswer } from "../../../shared/rpc/egress.ts";
+import type { PeerAnswer, PeerRequest } from "../../../shared/rpc/egress.ts";
 import type { RemoteInvite } from "../../../shared/rpc/egress-membership.ts";
 import type { PreparedInvite } from "../../../shared/rpc/room-joining.ts";
 import type { EgressContext } from "../context.ts";
@@ -17,6 +18,10 @@ import { sourcesOf } from "./keys-of-answer.ts";
 
 /** Keys of one server that are asked for. */
 const maxKeyIds = 10;
+/** The invite goes out without a name sooner than it waits longer for one. */
+const profileTimeoutMs = 3_000;
+/** What is longer is no name, and would make a large event. */
+const maxProfileFieldLength = 1_000;
 const noFailover: ReadonlySet<string> = new Set();
 
 /**
@@ -31,7 +36,9 @@ export async function inviteUser(egress: EgressContext, input: RemoteInvite): Pr
   const server = serverNameOf(target);
   if (!mayTalkTo(egress.config, server)) throw errors.forbidden(`This server does not federate with ${server}`);
   const room = egress.actors.room(roomId);
-  const invite = await room.prepareInvite({ requester, target, content });
+  await room.checkInvite({ requester, target, content });
+  const described = { ...(await profileOf(egress, target)), ...content };
+  const invite = await room.prepareInvite({ requester, target, content: described });
   try {
     const signed = await signBy(egress, invite, { server, roomId });
     const keys = await fetchKeyRing(sourcesOf(egress), [signed]);
@@ -42,6 +49,18 @@ export async function inviteUser(egress: EgressContext, input: RemoteInvite): Pr
     egress.log.info("server could not help", { server, action: "invite a user", reason: thrown.message });
     throw errors.badGateway(`${server} could not be had`);
   }
+}
+
+/** What the members of the room call somebody who is not in it yet, as far as their server says so. */
+async function profileOf(egress: EgressContext, target: UserId): Promise<JsonObject> {
+  const request = (input: PeerRequest) => requestPeer(egress, input);
+  const asked = await queryProfile({ request }, target, null, profileTimeoutMs);
+  const profile: JsonObject = {};
+  for (const name of ["displayname", "avatar_url"]) {
+    const value = asked.ok ? stringField(asked.value, name) : null;
+    if (value !== null && value.length <= maxProfileFieldLength) profile[name] = value;
+  }
+  return profile;
 }
 
 /** Our invite with the other server's signature: nothing else is taken from what it returned. */

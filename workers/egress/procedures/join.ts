@@ -2,7 +2,7 @@
  * Joining a room by way of the servers that are in it.
  * @see https://spec.matrix.org/v1.19/server-server-api/#joining-rooms
  */
-import { errors } from "../../../shared/errors.ts";
+import { errors, MatrixError } from "../../../shared/errors.ts";
 import { parseAnswer, sendMemberRequest } from "../../../shared/federation-api/handshakes.ts";
 import { fetchKeyRing } from "../../../shared/federation-api/key-ring.ts";
 import { type EventId, parseServerName, type ServerName } from "../../../shared/ids.ts";
@@ -22,6 +22,9 @@ import type { StateBatch } from "./state-batches.ts";
 const maxRounds = 3;
 /** "denote that the joining server should try a different server", and what only that server does not know. */
 const failover: ReadonlySet<string> = new Set(["M_NOT_FOUND", "M_UNABLE_TO_AUTHORISE_JOIN", "M_UNABLE_TO_GRANT_JOIN"]);
+
+/** What the room says to a worker whose place another has taken. */
+const conflict = errors.conflict("").status;
 
 /** A join that holds the room's lease. */
 interface Join extends RemoteMembership {
@@ -43,7 +46,11 @@ export async function joinRoom(egress: EgressContext, input: RemoteMembership): 
   const room = egress.actors.room(roomId);
   for (let round = 0; round < maxRounds; round += 1) {
     const begun = await room.beginJoin(userId);
-    if (begun !== null) return await joinElsewhere(egress, { ...input, ...begun, mayBeTaken: false });
+    if (begun !== null) {
+      const joined = await joinElsewhere(egress, { ...input, ...begun, mayBeTaken: false });
+      if (joined !== null) return joined;
+      continue;
+    }
     const join = { action: "join", requester: userId, target: userId, reason, content } as const;
     const here = await room.changeMembership({ ...join });
     if (here.eventId !== null) return here;
@@ -51,13 +58,15 @@ export async function joinRoom(egress: EgressContext, input: RemoteMembership): 
   throw errors.badGateway("The room could not be joined");
 }
 
-async function joinElsewhere(egress: EgressContext, join: Join): Promise<{ eventId: EventId }> {
+/** @returns null when another worker has taken this one's place: whoever waits for the join waits for that one then */
+async function joinElsewhere(egress: EgressContext, join: Join): Promise<{ eventId: EventId } | null> {
   try {
     const what = { action: "join the room", servers: join.servers };
     return await inTurn(egress, what, (server) => joinBy(egress, join, server));
   } catch (thrown) {
     const { joinId, mayBeTaken } = join;
     await egress.actors.room(join.roomId).dropJoin({ joinId, mayBeTaken });
+    if (thrown instanceof MatrixError && thrown.status === conflict) return null;
     throw thrown;
   }
 }

@@ -1,8 +1,8 @@
-import { createHash } from "node:crypto";
 import * as v from "valibot";
-import { endpoint, Page, type Services } from "../../../shared/endpoint.ts";
+import { endpoint, type Services } from "../../../shared/endpoint.ts";
 import { errors } from "../../../shared/errors.ts";
 import { proveRegistrationToken } from "../uia.ts";
+import { formPage } from "./page.ts";
 
 /** The one stage that a client may not know: passwords are known to all, and the dummy asks for nothing. */
 const stage = "m.login.registration_token";
@@ -10,11 +10,6 @@ const path = "/_matrix/client/v3/auth/:authType/fallback/web";
 const aliases = ["/_matrix/client/r0/auth/:authType/fallback/web"];
 /** Without one, it is a session that nobody has begun. */
 const query = v.object({ session: v.optional(v.string(), "") });
-
-const style =
-  "body{font:16px/1.6 system-ui,sans-serif;max-width:28rem;margin:12vh auto;padding:0 1.5rem;color:#1c2430;background:#fbfbfa}" +
-  "h1{font-size:1.5rem}input,button{font:inherit;padding:.4em .6em;margin:.3em 0}input{width:100%;box-sizing:border-box}" +
-  "@media(prefers-color-scheme:dark){body{color:#e6e6e3;background:#16191d}}";
 
 /** The last lines are the specification's own: they tell the client that the stage is done. */
 const script = `
@@ -38,30 +33,11 @@ form.addEventListener("submit", async (event) => {
 });
 `;
 
-const hashOf = (text: string): string => `'sha256-${createHash("sha256").update(text).digest("base64")}'`;
-
-const headers = {
-  "Content-Security-Policy": `default-src 'none'; style-src ${hashOf(style)}; script-src ${hashOf(script)}; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'`,
-  "X-Content-Type-Options": "nosniff",
-  "Referrer-Policy": "no-referrer",
-  "Cache-Control": "no-store",
-};
-
-const page = `<!doctype html>
-<html lang="en">
-<head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Registration token</title><style>${style}</style></head>
-<body>
-<h1>Registration token</h1>
-<form>
-<label for="token">To make an account on this server you need a token from its operator.</label>
+const form = `<label for="token">To make an account on this server you need a token from its operator.</label>
 <input id="token" name="token" required autofocus autocomplete="off">
-<button>Continue</button>
-</form>
-<output></output>
-<script>${script}</script>
-</body>
-</html>
-`;
+<button>Continue</button>`;
+
+const page = formPage({ title: "Registration token", form, script });
 
 /**
  * The page on which a person proves a stage that their client does not know.
@@ -71,7 +47,7 @@ export const getAuthFallback = endpoint(
   { operationId: "getAuthFallback", method: "GET", path, aliases, auth: "none", query },
   async (context) => {
     await assertStage(context, context.params.authType, context.query.session);
-    return new Page("text/html; charset=utf-8", page, headers);
+    return page;
   },
 );
 

@@ -104,7 +104,7 @@ async function listRooms(
 ): Promise<JsonObject> {
   const { actors, egress, config } = services;
   if (server === undefined || server === config.serverName) {
-    return await actors.server(config.serverName).searchPublicRooms(input);
+    return await actors.server(config.serverName).searchPublicRooms({ ...input, isForServer: false });
   }
   const destination = parseServerName(server);
   if (destination === null) throw errors.invalidParam("server: not a server name");

@@ -1,7 +1,6 @@
 import * as v from "valibot";
 import { endpoint } from "../../../shared/endpoint.ts";
 import { errors } from "../../../shared/errors.ts";
-import { moveFullyRead } from "./read-markers.ts";
 
 /** `POST /_matrix/client/v3/rooms/{roomId}/receipt/{receiptType}/{eventId}` — https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3roomsroomidreceiptreceipttypeeventid */
 export const postReceipt = endpoint(
@@ -14,13 +13,12 @@ export const postReceipt = endpoint(
     body: v.object({ thread_id: v.optional(v.unknown()) }),
     allowsEmptyBody: true,
   },
-  async (context) => {
-    const { params, auth, body, actors } = context;
+  async ({ params, auth, body, actors }) => {
     const { receiptType, eventId, roomId } = params;
     const threadId = threadOf(body.thread_id);
     if (receiptType === "m.fully_read") {
       if (threadId !== null) throw errors.invalidParam("thread_id does not go with m.fully_read");
-      await moveFullyRead(context, auth, roomId, eventId);
+      await actors.user(auth.userId).moveFullyRead(roomId, eventId);
       return {};
     }
     if (receiptType !== "m.read" && receiptType !== "m.read.private") {

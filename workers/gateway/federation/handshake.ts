@@ -7,17 +7,16 @@ import type { JsonObject } from "../../../shared/json.ts";
 import { pduTextOf } from "../../../shared/matrix/pdu-text.ts";
 import type { HandshakeEvent, HandshakeMembership } from "../../../shared/rpc/room-resident.ts";
 
+const versions = v.pipe(
+  v.union([v.string(), v.array(v.string())]),
+  v.transform((ver) => [ver].flat()),
+  v.maxLength(100),
+);
+
 /** Room versions that the asking server knows; "Defaults to [1]". */
-export const versionsQuery = v.object({
-  ver: v.optional(
-    v.pipe(
-      v.union([v.string(), v.array(v.string())]),
-      v.transform((ver) => [ver].flat()),
-      v.maxLength(100),
-    ),
-    ["1"],
-  ),
-});
+export const versionsQuery = v.object({ ver: v.optional(versions, ["1"]) });
+/** The same where they have to be named: who may knock knows more than the first. */
+export const requiredVersionsQuery = v.object({ ver: versions });
 
 /** The template of an event, and the version of the room that it is for. */
 export async function makeEvent(

@@ -1,6 +1,6 @@
 import { endpoint, StreamedJson } from "../../../shared/endpoint.ts";
 import { anyObject } from "../../../shared/validate.ts";
-import { makeEvent, takeEvent, versionsQuery } from "./handshake.ts";
+import { makeEvent, requiredVersionsQuery, takeEvent } from "./handshake.ts";
 import { inOnePart } from "./pdu-stream.ts";
 
 /** `GET /_matrix/federation/v1/make_knock/{roomId}/{userId}` — https://spec.matrix.org/v1.19/server-server-api/#get_matrixfederationv1make_knockroomiduserid */
@@ -10,7 +10,7 @@ export const makeKnock = endpoint(
     method: "GET",
     path: "/_matrix/federation/v1/make_knock/:roomId/:userId",
     auth: "serverSignature",
-    query: versionsQuery,
+    query: requiredVersionsQuery,
   },
   (context) => {
     const { roomId, userId } = context.params;
@@ -35,7 +35,7 @@ export const sendKnock = endpoint(
   async (context) => {
     const { roomId, eventId } = context.params;
     await takeEvent(context, context.auth.origin, { membership: "knock", roomId, eventId, pdu: context.body });
-    const state = await context.actors.room(roomId).getKnockState();
+    const state = await context.actors.room(roomId).getKnockState(eventId);
     return new StreamedJson(inOnePart(`{"knock_room_state":[${state.join(",")}]}`));
   },
 );
