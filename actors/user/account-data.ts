@@ -10,6 +10,8 @@ import { wakeWaiters } from "./waiters.ts";
 const managedTypes: readonly string[] = ["m.fully_read", "m.push_rules"];
 /** Longest type, in bytes: these are events to clients. */
 const maxTypeBytes = 255;
+/** How often a marker is compared anew that another device has moved meanwhile. */
+const maxRounds = 5;
 /** Largest content of one type, in bytes of its JSON: a row of the database may have 2 MB, and a body is no measure of it. */
 const maxContentBytes = 1_048_576;
 /** All account data of a user: a first `/sync` brings all of it, and what one actor answers may have 32 MiB. */
@@ -46,19 +48,18 @@ export function setAccountData(user: UserContext, roomId: RoomId | null, type: s
  * Moves the user's fully read marker, and never back: a device that was away may say late what it had read. "The event
  * MUST belong to the room."
  *
- * @throws MatrixError M_NOT_FOUND when it does not, or is not visible
+ * @throws MatrixError M_NOT_FOUND when it does not, or is not visible; M_UNKNOWN (409) where others keep moving it
  * @see https://spec.matrix.org/v1.19/client-server-api/#fully-read-markers
  */
 export async function moveFullyRead(user: UserContext, roomId: RoomId, eventId: EventId): Promise<void> {
-  let before = fullyReadOf(user, roomId);
-  while (await user.actors.room(roomId).isAfter(user.userId, eventId, before)) {
-    const meanwhile = fullyReadOf(user, roomId);
-    if (meanwhile === before) {
-      changeAccountData(user, roomId, "m.fully_read", () => ({ event_id: eventId }));
-      return;
-    }
-    before = meanwhile;
+  for (let round = 0; round < maxRounds; round += 1) {
+    const before = fullyReadOf(user, roomId);
+    if (!(await user.actors.room(roomId).isAfter(user.userId, eventId, before))) return;
+    if (fullyReadOf(user, roomId) !== before) continue;
+    changeAccountData(user, roomId, "m.fully_read", () => ({ event_id: eventId }));
+    return;
   }
+  throw errors.conflict("Other devices are moving the marker");
 }
 
 function fullyReadOf(user: UserContext, roomId: RoomId): EventId | null {

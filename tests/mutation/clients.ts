@@ -102,7 +102,12 @@ export const clientMutants: Mutant[] = [
     ],
   ]),
   ...mutantsOf("actors/user/account-data.ts", "tests/actors/user/account-data.test.ts", [
-    ["markers that two devices move at once", "if (meanwhile === before) {", "if (true) {", "at the same time"],
+    [
+      "markers that two devices move at once",
+      "if (fullyReadOf(user, roomId) !== before) continue;",
+      "",
+      "at the same time",
+    ],
   ]),
   ...mutantsOf("actors/user/outbox.ts", "tests/actors/user/to-device.test.ts", [
     [
