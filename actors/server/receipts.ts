@@ -12,9 +12,13 @@ import type { ServerContext } from "./context.ts";
 
 /** Receipts that wait, at most: a server may make up events that nobody will ever see. */
 const maxWaiting = 200;
-/** Before a room is told again, ms; before each further time, three times as long. An hour and a half in all. */
+/**
+ * Before a room is told again, ms; before each further time, three times as long, up to an hour. A day in all: so long a room
+ * may be without its members, or an event with a server that is away.
+ */
 const firstPauseMs = 5_000;
-const maxTries = 8;
+const maxPauseMs = 3_600_000;
+const maxTries = 31;
 /** Rooms that are told at the same time. */
 const maxAtOnce = 10;
 
@@ -43,7 +47,7 @@ export function keepReceipts(
 ): void {
   const { receipts, tries } = of;
   if (receipts.length === 0 || tries >= maxTries) return;
-  const dueTs = server.clock.now() + firstPauseMs * 3 ** (tries - 1);
+  const dueTs = server.clock.now() + Math.min(firstPauseMs * 3 ** (tries - 1), maxPauseMs);
   server.store.transaction((tx) => {
     for (const receipt of receipts) {
       const isNew = !tx.receipts.has(roomId, receipt);
