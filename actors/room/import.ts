@@ -266,7 +266,9 @@ function place(
   const isAnew = !isHere(room, tx);
   const omitted = waiting.omitted();
   const isUnverified = isAnew && hasUnverified(room);
-  const mayLackMembers = omitted !== null || isUnverified;
+  // Another server may have been quicker to send the join, to a room that is known here: then nothing is unknown by it.
+  const isPlaced = !isAnew && (tx.events.byId(event.eventId)?.stateRootAfter ?? null) !== null;
+  const mayLackMembers = !isPlaced && (omitted !== null || isUnverified);
   const former = isAnew ? formerEnds(room, tx, { root: join.stateRoot, join: event, mayLackMembers }) : [];
   if (isAnew) {
     tx.partialState.end();
